@@ -1,0 +1,227 @@
+package schemas
+
+import (
+	"math/bits"
+)
+
+// slot is where a value was found: its first byte, the offset of that and the one behind its end.
+// Of a member that is there more than once it holds the last one.
+type slot struct {
+	start, end int32
+	first      byte // 0: absent
+	escaped    bool // a string that holds an escape
+}
+
+// edit is a place in the event that a splice may have to change. Edits are in the order of the
+// bytes and do not overlap.
+type edit struct {
+	kind editKind
+	node int32
+	// Of a member: its separator in front (a comma, or the brace that opens its object), its name,
+	// its value and the byte behind it, which is a comma or the closing brace.
+	// Of an object's end: start and end are both where a further member goes, sep is the brace
+	// that opened it, after counts its members. Of a null: start and end are its own.
+	sep, key, start, end, after int32
+}
+
+type editKind uint8
+
+const (
+	editMember editKind = iota // a session member: it is written anew or removed
+	editEnd                    // the end of an object that session members belong into
+	editNull                   // a null in the place of such an object
+)
+
+// reader is a checker that keeps where the values of its paths are. It is reused: no read after
+// the first few allocates.
+type reader struct {
+	checker
+	trie  trie
+	slots []slot // as many as the trie has nodes
+	edits []edit
+	name  []byte // a member name with its escapes decoded
+}
+
+// read checks the event, notes its values, and returns false with the fault noted.
+func (r *reader) read(b []byte) bool {
+	r.fault, r.at = faultNone, 0
+	r.edits = r.edits[:0]
+	clear(r.slots)
+	i := past(b, 0)
+	if i >= len(b) {
+		r.fail(i, faultEnd)
+		return false
+	}
+	if b[i] != '{' {
+		return r.readOther(b, i)
+	}
+	if i = r.object(b, i, 0, 0); i < 0 {
+		return false
+	}
+	if i = past(b, i); i < len(b) {
+		r.fail(i, faultTrailing)
+		return false
+	}
+	return true
+}
+
+// readOther tells well-formed JSON that is no object from a text that is not JSON.
+func (r *reader) readOther(b []byte, at int) bool {
+	i := r.value(b, at, 0)
+	if i < 0 {
+		return false
+	}
+	if i = past(b, i); i < len(b) {
+		r.fail(i, faultTrailing)
+		return false
+	}
+	r.fail(at, faultTop)
+	return false
+}
+
+// object reads the object at i, which is the place id of the trie, inside of depth containers.
+func (r *reader) object(b []byte, i, id, depth int) int {
+	if depth >= r.depthMax {
+		return r.fail(i, faultDepth)
+	}
+	n := &r.trie[id]
+	open, sep, count, last := i, i, 0, i+1
+	if i = past(b, i+1); i < len(b) && b[i] == '}' {
+		if n.inner {
+			r.end(id, open, last, count)
+		}
+		return i + 1
+	}
+	for {
+		key := i
+		child, i2 := r.member(b, i, n)
+		if i = i2; i < 0 {
+			return i
+		}
+		if i = past(b, i); i >= len(b) || b[i] != ':' {
+			return r.failAt(b, i, faultSyntax)
+		}
+		i = past(b, i+1)
+		start := i
+		if child == 0 {
+			i = r.value(b, i, depth+1)
+		} else {
+			i = r.known(b, i, child, depth+1)
+		}
+		if i < 0 {
+			return i
+		}
+		count, last = count+1, i
+		if i = past(b, i); i >= len(b) {
+			return r.fail(i, faultEnd)
+		}
+		if child != 0 && r.trie[child].owned {
+			r.edits = append(r.edits, edit{kind: editMember, node: int32(child), sep: int32(sep),
+				key: int32(key), start: int32(start), end: int32(last), after: int32(i)})
+		}
+		if b[i] == '}' {
+			break
+		}
+		if b[i] != ',' {
+			return r.fail(i, faultSyntax)
+		}
+		sep = i
+		i = past(b, i+1)
+	}
+	if n.inner {
+		r.end(id, open, last, count)
+	}
+	return i + 1
+}
+
+// end notes where a further member of an object goes: behind the last one.
+func (r *reader) end(id, open, last, count int) {
+	r.edits = append(r.edits, edit{kind: editEnd, node: int32(id), sep: int32(open),
+		start: int32(last), end: int32(last), after: int32(count)})
+}
+
+// member checks the member name at i and returns which child of n it names, 0 for none, and the
+// offset behind its closing quote.
+func (r *reader) member(b []byte, i int, n *node) (child, behind int) {
+	if i >= len(b) || b[i] != '"' {
+		return 0, r.failAt(b, i, faultSyntax)
+	}
+	i++
+	// The names at the end of a text have no eight bytes behind their quote.
+	if i+8 > len(b) {
+		return r.memberSlow(b, i, n)
+	}
+	x := load(b, i)
+	size := plain(x)
+	if size < 8 {
+		if b[i+size] != '"' {
+			return r.memberSlow(b, i, n)
+		}
+		if n.lengths>>size&1 == 0 {
+			return 0, i + size + 1
+		}
+		x &= 1<<(8*size) - 1
+		return n.find(x, b[i:i+size]), i + size + 1
+	}
+	end := i + 8
+	for end+8 <= len(b) {
+		m := special(load(b, end))
+		if m != 0 {
+			end += bits.TrailingZeros64(m) >> 3
+			break
+		}
+		end += 8
+	}
+	if end >= len(b) || b[end] != '"' {
+		return r.memberSlow(b, i, n)
+	}
+	if n.lengths>>min(end-i, lengthBits)&1 == 0 {
+		return 0, end + 1
+	}
+	return n.find(x, b[i:end]), end + 1
+}
+
+// memberSlow is member for names with escapes, above ASCII, or at the end of the text.
+func (r *reader) memberSlow(b []byte, i int, n *node) (child, behind int) {
+	r.escaped = false
+	end := r.text(b, i)
+	if end < 0 {
+		return 0, end
+	}
+	name := b[i : end-1]
+	if r.escaped {
+		r.name = unquote(r.name[:0], name)
+		name = r.name
+	}
+	return n.find(head(name), name), end
+}
+
+// known reads the value at i of a member that some path leads to. What an earlier member of the
+// same name held is forgotten, all below it too: the last one counts wholly.
+func (r *reader) known(b []byte, i, id, depth int) int {
+	n := &r.trie[id]
+	if r.slots[id].first != 0 {
+		clear(r.slots[id:n.end])
+	}
+	if i >= len(b) {
+		return r.fail(i, faultEnd)
+	}
+	first := b[i]
+	start := i
+	r.escaped = false
+	switch {
+	case first == '{' && len(n.kids) > 0:
+		i = r.object(b, i, id, depth)
+	case first == '"':
+		i = r.text(b, i+1)
+	default:
+		i = r.value(b, i, depth)
+		if n.inner && first == 'n' && i > 0 {
+			r.edits = append(r.edits, edit{kind: editNull, node: int32(id),
+				start: int32(start), end: int32(i)})
+		}
+	}
+	r.slots[id] = slot{start: int32(start), end: int32(i), first: first,
+		escaped: r.escaped && first == '"'}
+	return i
+}
