@@ -1,0 +1,103 @@
+# Everything that is done with this repository; `make help` lists it. Needed: Go, make, git, for the
+# race detector a C compiler, and for a real Kafka also Java 17 and Maven. Other tools are pinned in
+# tools/go.mod and built when they are first used.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TOOL     = $(GO) tool -modfile=tools/go.mod
+KAFKA    = .kafka/kafka
+
+# Tests that share a virtual clock need kgo's mutexes as channels (the tag synctests). They run with
+# the race detector, as does what has goroutines; the rest is single-threaded by design.
+RACE     = $(if $(shell command -v $(or $(shell $(GO) env CC),cc) 2>/dev/null),-race)
+PARALLEL = $(patsubst %,./%/...,$(wildcard processor state console cmd internal/sim))
+
+# make bench BENCH=Scan COUNT=10 BENCH_FILE=bin/before.txt
+BENCH       ?= .
+COUNT       ?= 6
+BENCH_FILE  ?= bin/bench.txt
+BENCH_PKGS   = $(patsubst %,./%/...,$(wildcard session schemas state processor))
+FUZZTIME    ?= 20s
+TEST_FLAGS  ?=
+DEMO_FLAGS  ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check fmt tidy-diff lint kafka kafka-stop kafka-topic test-kafka \
+	bench benchstat fuzz clean
+
+help: ## list the targets
+	@echo 'A real broker for trying things out: make kafka, then KAFKA_BROKERS=127.0.0.1:9092;'
+	@echo 'another port with KAFKA_PORT=19092, a topic with make kafka-topic TOPIC=events, and'
+	@echo 'make kafka-stop at the end. make test-kafka runs a fresh broker of its own.'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+build: ## bin/sessionizer, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' \
+		-o bin/sessionizer ./cmd/sessionizer
+
+demo: build ## the whole of it in one process, on an embedded broker, with crashes; 30 s
+	bin/sessionizer demo $(DEMO_FLAGS)
+
+test: ## the fast tests: no broker, no network
+	$(GO) test $(TEST_FLAGS) ./...
+	$(if $(PARALLEL),$(GO) test $(RACE) -tags synctests $(TEST_FLAGS) $(PARALLEL))
+
+check: fmt tidy-diff lint ## formatting, vet, lint, modules, layout and style
+	$(GO) test -count=1 ./internal/tidy
+
+fmt:
+	$(TOOL) golangci-lint fmt --diff ./...
+
+tidy-diff:
+	$(GO) mod tidy -diff
+	$(GO) -C tools mod tidy -diff
+
+lint:
+	$(GO) vet ./...
+	$(TOOL) golangci-lint run ./...
+
+kafka: $(KAFKA) ## start Apache Kafka on 127.0.0.1:9092 (KAFKA_PORT), if it does not run
+	@$(KAFKA) start
+
+kafka-topic: $(KAFKA) ## make a topic on it: TOPIC=events PARTITIONS=4
+	@$(KAFKA) topic $(or $(TOPIC),events) $(or $(PARTITIONS),4)
+
+kafka-stop: $(KAFKA) ## end it, by its process id; its data stays
+	@$(KAFKA) stop
+
+test-kafka: build $(KAFKA) ## integration tests on a fresh broker, or on those of KAFKA_BROKERS
+	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer $(KAFKA) with \
+		$(GO) test -count=1 -tags kafka -timeout 20m $(TEST_FLAGS) ./internal/kafkatest/...
+
+# Rebuilt each time: the go command knows better than make whether it must.
+.PHONY: $(KAFKA)
+$(KAFKA):
+	@$(GO) build -o $(KAFKA) ./internal/kafka/cmd/kafka
+
+bench: build $(KAFKA) ## benchmarks, here and end to end on a real broker: BENCH=Scan COUNT=10
+	@mkdir -p $(dir $(BENCH_FILE))
+	set -o pipefail; $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) \
+		-timeout 0 $(BENCH_PKGS) | tee $(BENCH_FILE)
+	set -o pipefail; SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer $(KAFKA) with \
+		$(GO) test -tags kafka -run '^$$' -bench '$(BENCH)' -timeout 0 ./internal/kafkatest/... \
+		| tee -a $(BENCH_FILE)
+	$(TOOL) benchstat $(BENCH_FILE)
+
+benchstat: ## compare two runs of bench: OLD=bin/before.txt NEW=bin/bench.txt
+	$(TOOL) benchstat $(OLD) $(or $(NEW),$(BENCH_FILE))
+
+fuzz: ## every fuzz test for a while: FUZZTIME=1m
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+clean: $(KAFKA) ## stop the broker; remove it, its data, its jars and what was built
+	@$(KAFKA) stop
+	rm -rf bin .kafka
+
+# The recipes that pipe want to know of a failure in the first part.
+SHELL := bash
