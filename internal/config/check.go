@@ -1,0 +1,296 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+	"strings"
+	"time"
+)
+
+// check looks at what no single key can tell.
+func (l *loader) check() {
+	l.checkAbsences()
+	l.checkProfile()
+	l.checkTopics()
+	l.checkTimes()
+	l.checkTransactions()
+	l.checkSASL()
+	l.checkTLS()
+	l.checkPolicies()
+	if l.sources.Offline {
+		return
+	}
+	l.checkInstance()
+}
+
+// cross is a fault between keys: it is told at the one that was given last.
+func (l *loader) cross(f *fault, keys ...string) {
+	at := keys[0]
+	for _, k := range keys[1:] {
+		if later(l.origins[k], l.origins[at]) {
+			at = k
+		}
+	}
+	l.fault(l.origins[at], at, f)
+}
+
+func later(a, b Origin) bool {
+	if a.layer != b.layer {
+		return a.layer > b.layer
+	}
+	if a.line != b.line {
+		return a.line > b.line
+	}
+	return a.order > b.order
+}
+
+// checkTopics finds a topic that would be read and written, or written as two
+// things.
+func (l *loader) checkTopics() {
+	c := &l.config
+	type use struct{ key, topic string }
+	var uses []use
+	for _, topic := range c.Input.Topics {
+		uses = append(uses, use{"input.topics", topic})
+	}
+	uses = append(uses, use{"output.topic", c.Output.Topic}, use{"visits.topic", c.Visits.Topic},
+		use{"dead_letters.topic", c.DeadLetters.Topic})
+	for i, u := range uses {
+		for _, before := range uses[:i] {
+			if u.topic == before.topic {
+				l.cross(faultf("%s and %s are both the topic %s", before.key, u.key, u.topic),
+					before.key, u.key)
+			}
+		}
+	}
+	for _, topic := range c.Input.Topics {
+		name := c.Changelog(topic)
+		if len(name) > topicNameMax {
+			l.cross(faultf("the changelog's name %s is longer than %d characters", shown(name),
+				topicNameMax), "kafka.group", "input.topics")
+		}
+		for _, u := range uses {
+			if u.topic == name {
+				l.cross(faultf("%s is the name of the changelog of %s", name, topic),
+					"kafka.group", u.key)
+			}
+		}
+	}
+}
+
+func (l *loader) checkTimes() {
+	c := &l.config
+	if c.Time.Lateness < c.Time.OutOfOrder {
+		l.cross(faultf("time.lateness (%s) is less than time.out_of_order (%s)",
+			durationText(c.Time.Lateness), durationText(c.Time.OutOfOrder)),
+			"time.lateness", "time.out_of_order")
+	}
+	if c.Time.Retention < c.Time.Lateness {
+		l.cross(faultf("time.retention (%s) is less than time.lateness (%s)",
+			durationText(c.Time.Retention), durationText(c.Time.Lateness)),
+			"time.lateness", "time.retention")
+	}
+	if len(c.Time.Sources) == 0 {
+		l.cross(faultf("the list is empty: want at least one source"), "time.sources")
+	}
+	if c.Session.Boundary == "at" {
+		l.checkBoundaryAt("session.timeout", c.Session.Timeout)
+		l.checkBoundaryAt("session.mobile_timeout", c.Session.MobileTimeout)
+	}
+	l.checkRetained()
+}
+
+// checkBoundaryAt refuses a timeout that boundary: at, which makes every one a
+// millisecond shorter, would make nothing of.
+func (l *loader) checkBoundaryAt(key string, timeout time.Duration) {
+	if timeout <= time.Millisecond {
+		l.cross(faultf("%s leaves nothing with session.boundary at", durationText(timeout)),
+			key, "session.boundary")
+	}
+}
+
+// checkRetained warns of a count of retained sessions that late events can
+// outrun: a key whose sessions follow each other at the timeout has
+// lateness / timeout + 2 of them within lateness.
+func (l *loader) checkRetained() {
+	c := &l.config
+	least := int64(c.Time.Lateness/min(c.Session.Timeout, c.Session.MobileTimeout)) + 2
+	if c.Session.Retained != 0 && int64(c.Session.Retained) < least {
+		l.warn("session.retained", faultf(
+			"%d is less than time.lateness / timeout + 2 = %d: a busy key's sessions are evicted early",
+			c.Session.Retained, least))
+	}
+}
+
+// commitsPerTransactionTimeout is how many commits fit into the transaction
+// timeout at least: a commit that is due only then comes too late.
+const commitsPerTransactionTimeout = 2
+
+func (l *loader) checkTransactions() {
+	c := &l.config
+	if c.Commit.Interval > c.Kafka.TransactionTimeout/commitsPerTransactionTimeout {
+		l.cross(faultf("commit.interval (%s) is more than half of kafka.transaction_timeout (%s): "+
+			"the broker would abort what is to be committed", durationText(c.Commit.Interval),
+			durationText(c.Kafka.TransactionTimeout)), "commit.interval", "kafka.transaction_timeout")
+	}
+	if c.Kafka.TransactionTimeout > c.Kafka.SessionTimeout {
+		if _, given := l.origins["kafka.transaction_timeout"]; given {
+			l.warn("kafka.transaction_timeout", faultf("%s is more than kafka.session_timeout (%s): "+
+				"who takes over from a dead process may wait for the rest of it",
+				durationText(c.Kafka.TransactionTimeout), durationText(c.Kafka.SessionTimeout)))
+		}
+	}
+}
+
+func (l *loader) checkSASL() {
+	c := &l.config.Kafka
+	const mechanism, password, passwordFile = "kafka.sasl.mechanism", "kafka.sasl.password",
+		"kafka.sasl.password_file"
+	if c.SASL.Mechanism == "" {
+		for _, key := range []string{"kafka.sasl.username", password, passwordFile} {
+			if origin, given := l.origins[key]; given {
+				l.fault(origin, key, faultf("has no effect without %s", mechanism))
+			}
+		}
+		return
+	}
+	if c.SASL.Mechanism == "PLAIN" && !c.TLS.Enabled {
+		l.cross(faultf("PLAIN sends the password in the clear: want kafka.tls.enabled: true"),
+			mechanism, "kafka.tls.enabled")
+	}
+	if c.SASL.Username == "" {
+		l.cross(faultf("%s wants kafka.sasl.username", c.SASL.Mechanism), mechanism)
+	}
+	plain, file := l.origins[password], l.origins[passwordFile]
+	switch {
+	case c.SASL.Password.IsZero() && c.SASL.PasswordFile == "":
+		if plain.layer == layerDefault && file.layer == layerDefault {
+			l.cross(faultf("%s wants %s, or %s%s in the environment", c.SASL.Mechanism, passwordFile,
+				variablePrefix, variableName(password)), mechanism)
+		}
+	case plain.layer == layerEnvironment && file.layer == layerEnvironment:
+		l.cross(faultf("%s is given as well: want one of them", password), passwordFile)
+	case c.SASL.PasswordFile != "" && file.layer > plain.layer && !l.sources.Offline:
+		l.readPassword()
+	}
+}
+
+func (l *loader) readPassword() {
+	const key = "kafka.sasl.password_file"
+	sasl := &l.config.Kafka.SASL
+	content, err := l.sources.ReadFile(sasl.PasswordFile)
+	if err != nil {
+		l.cross(unreadable(sasl.PasswordFile, err), key)
+		return
+	}
+	text := strings.TrimRight(string(content), "\r\n")
+	if text == "" {
+		l.cross(faultf("%s is empty", sasl.PasswordFile), key)
+		return
+	}
+	sasl.Password = NewSecret(text)
+}
+
+func (l *loader) checkTLS() {
+	t := &l.config.Kafka.TLS
+	if !t.Enabled {
+		for _, name := range []string{"ca_file", "cert_file", "key_file", "server_name"} {
+			if origin, given := l.origins["kafka.tls."+name]; given {
+				l.fault(origin, "kafka.tls."+name, faultf("has no effect without kafka.tls.enabled: true"))
+			}
+		}
+		return
+	}
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		l.cross(faultf("cert_file and key_file go together: one of them is missing"),
+			"kafka.tls.cert_file", "kafka.tls.key_file")
+	}
+	if !l.sources.Offline {
+		l.readTLS()
+	}
+}
+
+func (l *loader) readTLS() {
+	t := &l.config.Kafka.TLS
+	client := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.CAFile != "" {
+		if pem, ok := l.pem("kafka.tls.ca_file", t.CAFile); ok {
+			client.RootCAs = x509.NewCertPool()
+			if !client.RootCAs.AppendCertsFromPEM(pem) {
+				l.cross(faultf("%s holds no PEM certificate", t.CAFile), "kafka.tls.ca_file")
+			}
+		}
+	}
+	if t.CertFile != "" && t.KeyFile != "" {
+		certificate, ok := l.pem("kafka.tls.cert_file", t.CertFile)
+		private, okKey := l.pem("kafka.tls.key_file", t.KeyFile)
+		if ok && okKey {
+			pair, err := tls.X509KeyPair(certificate, private)
+			if err != nil {
+				l.cross(faultf("%s and %s: %v", t.CertFile, t.KeyFile, err),
+					"kafka.tls.cert_file", "kafka.tls.key_file")
+			}
+			client.Certificates = []tls.Certificate{pair}
+		}
+	}
+	t.client = client
+}
+
+func (l *loader) pem(key, file string) ([]byte, bool) {
+	content, err := l.sources.ReadFile(file)
+	if err != nil {
+		l.cross(unreadable(file, err), key)
+		return nil, false
+	}
+	return content, true
+}
+
+// checkPolicies warns of a policy for a reason that no event can have.
+func (l *loader) checkPolicies() {
+	c := &l.config
+	const invalid, late = "dead_letters.on.invalid_id", "dead_letters.on.too_late"
+	if _, given := l.origins[invalid]; given && c.Session.OnInvalid != "dead_letter" {
+		l.warn(invalid, faultf("has no effect: session.on_invalid is %s", c.Session.OnInvalid))
+	}
+	if _, given := l.origins[late]; given && c.Time.TooLate != "dead_letter" {
+		l.warn(late, faultf("has no effect: time.too_late is %s", c.Time.TooLate))
+	}
+}
+
+func (l *loader) checkInstance() {
+	const key = "kafka.instance"
+	c := &l.config
+	if c.Kafka.Instance != "" {
+		return
+	}
+	name, err := l.sources.Hostname()
+	if err != nil {
+		l.cross(faultf("is empty, and the host has no name to use: %v", err), key)
+		return
+	}
+	if f := legalName(name); f != nil {
+		l.cross(faultf("is empty, and the host's name cannot be used: %s", f.problem), key)
+		return
+	}
+	c.Kafka.Instance = name
+}
+
+// isPath tells a path to a profile from the name of one.
+func isPath(profile string) bool {
+	return strings.ContainsAny(profile, `/\`) || strings.HasSuffix(profile, ".yaml") ||
+		strings.HasSuffix(profile, ".yml")
+}
+
+func (l *loader) checkProfile() {
+	p := l.config.Profile
+	if isPath(p) || slices.Contains(profilesAbsent(), p) || slices.Contains(profilesThere(), p) {
+		return
+	}
+	f := faultf("no such profile: %s", shown(p))
+	f.nearest = nearest(p, slices.Concat(profilesThere(), profilesAbsent()), "")
+	l.cross(f, "profile")
+}
+
+// profilesThere are the profiles of this version.
+func profilesThere() []string { return []string{"krenalis", "segment"} }

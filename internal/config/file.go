@@ -1,0 +1,220 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	yaml "go.yaml.in/yaml/v3"
+)
+
+// fileBytesMax bounds a configuration file: what is larger is no configuration.
+const fileBytesMax = 1 << 20
+
+// assignment is a value for a key of the table.
+type assignment struct {
+	key   *key
+	value value
+}
+
+// fileReader walks one YAML document, which is a file or a profile.
+type fileReader struct {
+	layer       layer
+	name        string
+	keys        map[string]*key
+	sections    map[string]bool
+	names       []string // keys and sections, what an unknown key may have meant
+	assignments []assignment
+	faults      Faults
+}
+
+func (r *fileReader) fault(line int, key string, f *fault) {
+	r.faults = append(r.faults, Fault{
+		Origin: Origin{layer: r.layer, name: r.name, line: line}, Key: key,
+		Problem: f.problem, Nearest: f.nearest,
+	})
+}
+
+// read takes the document apart into assignments and faults.
+func (r *fileReader) read(document []byte) {
+	if len(document) > fileBytesMax {
+		r.fault(0, "", faultf("is larger than %s", sizeText(fileBytesMax)))
+		return
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(document))
+	var root yaml.Node
+	switch err := decoder.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		r.fault(0, "", faultf("is empty: want a mapping of keys"))
+		return
+	case err != nil:
+		r.syntaxFault(err)
+		return
+	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		r.fault(second.Line, "", faultf("a second document begins here: want one"))
+		return
+	} else if !errors.Is(err, io.EOF) {
+		r.syntaxFault(err)
+		return
+	}
+	if len(root.Content) == 1 && root.Content[0].Kind == yaml.MappingNode {
+		r.mapping("", root.Content[0])
+		return
+	}
+	if len(root.Content) == 1 && root.Content[0].ShortTag() == "!!null" {
+		r.fault(0, "", faultf("is empty: want a mapping of keys"))
+		return
+	}
+	r.fault(root.Line, "", faultf("want a mapping of keys at the top"))
+}
+
+// syntaxFault tells of an error of the parser, which begins "yaml: line 3: " or
+// only "yaml: ".
+func (r *fileReader) syntaxFault(err error) {
+	line, message := 0, strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(message, "line "); ok {
+		if number, text, ok := strings.Cut(rest, ": "); ok {
+			if n, err := strconv.Atoi(number); err == nil {
+				line, message = n, text
+			}
+		}
+	}
+	r.fault(line, "", faultf("is no YAML: %s", message))
+}
+
+// mapping reads a section; prefix is "" at the top, else "kafka." or the like.
+func (r *fileReader) mapping(prefix string, node *yaml.Node) {
+	seen := map[string]int{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, content := node.Content[i], node.Content[i+1]
+		if name.Kind != yaml.ScalarNode || name.ShortTag() != "!!str" {
+			r.fault(name.Line, strings.TrimSuffix(prefix, "."), r.keyFault(name))
+			continue
+		}
+		full := prefix + name.Value
+		if first, ok := seen[full]; ok {
+			r.fault(name.Line, full, faultf("given twice, first at line %d", first))
+			continue
+		}
+		seen[full] = name.Line
+		r.entry(full, name.Line, content)
+	}
+}
+
+func (r *fileReader) keyFault(name *yaml.Node) *fault {
+	if name.Kind == yaml.AliasNode || name.ShortTag() == "!!merge" {
+		return faultf("aliases and merge keys are not understood: write the keys out")
+	}
+	if name.Kind != yaml.ScalarNode {
+		return faultf("want the name of a key, found a mapping or list")
+	}
+	return faultf("want the name of a key, found %s", shown(name.Value))
+}
+
+func (r *fileReader) entry(full string, line int, node *yaml.Node) {
+	if r.sections[full] {
+		switch {
+		case node.Kind == yaml.MappingNode:
+			r.mapping(full+".", node)
+		case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null":
+			// A section whose keys are all commented out.
+		default:
+			v, f := r.value(node)
+			if f == nil {
+				f = wanted("a mapping of keys", v)
+			}
+			r.fault(node.Line, full, f)
+		}
+		return
+	}
+	k, ok := r.keys[full]
+	if !ok {
+		r.fault(line, full, &fault{"no such key", nearest(full, r.names, ".")})
+		return
+	}
+	if k.secret {
+		r.fault(line, full, secretFault(k))
+		return
+	}
+	v, f := r.value(node)
+	if f != nil {
+		r.fault(node.Line, full, f)
+		return
+	}
+	v.origin.line = line
+	r.assignments = append(r.assignments, assignment{key: k, value: v})
+}
+
+func secretFault(k *key) *fault {
+	return faultf("a secret does not belong here: use %s_file, or %s in the environment",
+		k.name, k.variable())
+}
+
+// value copies a node. Aliases are refused and not followed: they are how a
+// small file grows without bound. Maps inside lists are kept as a shape only.
+func (r *fileReader) value(node *yaml.Node) (value, *fault) {
+	v := value{origin: Origin{layer: r.layer, name: r.name, line: node.Line}}
+	switch node.Kind {
+	case yaml.ScalarNode:
+		v.shape, v.text, v.tag = scalar, node.Value, node.ShortTag()
+		switch v.tag {
+		case "!!str", "!!int", "!!float", "!!bool", "!!null":
+		case "!!timestamp":
+			v.tag = "!!str"
+		default:
+			return v, faultf("the tag %s is not understood", shown(v.tag))
+		}
+	case yaml.SequenceNode:
+		v.shape = list
+		for _, item := range node.Content {
+			element, f := r.value(item)
+			if f != nil {
+				return v, f
+			}
+			v.items = append(v.items, element)
+		}
+	case yaml.MappingNode:
+		v.shape = mapping
+	default:
+		return v, faultf("aliases and merge keys are not understood: write the value out")
+	}
+	return v, nil
+}
+
+// newFileReader prepares the tables for a document.
+func newFileReader(l layer, name string, table []key) *fileReader {
+	r := &fileReader{layer: l, name: name, keys: map[string]*key{}, sections: map[string]bool{}}
+	for i := range table {
+		k := &table[i]
+		r.keys[k.name] = k
+		if !k.secret {
+			r.names = append(r.names, k.name)
+		}
+		for at := strings.Index(k.name, "."); at >= 0; {
+			if section := k.name[:at]; !r.sections[section] {
+				r.sections[section] = true
+				r.names = append(r.names, section)
+			}
+			next := strings.Index(k.name[at+1:], ".")
+			if next < 0 {
+				break
+			}
+			at += 1 + next
+		}
+	}
+	return r
+}
+
+// unreadable is the fault of a file that could not be read.
+func unreadable(name string, err error) *fault {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // which would name the file a second time
+	}
+	return faultf("read %s: %v", name, err)
+}

@@ -1,0 +1,309 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The functions here build the set of a key from the place of its value in a
+// Config, its type, and what may stand there.
+
+func text(at func(*Config) *string, checks ...func(string) *fault) func(*Config, value) *fault {
+	return func(c *Config, v value) *fault {
+		s, f := asText(v)
+		for _, check := range checks {
+			if f == nil {
+				f = check(s)
+			}
+		}
+		if f == nil {
+			*at(c) = s
+		}
+		return f
+	}
+}
+
+func texts(at func(*Config) *[]string, check func([]string) *fault) func(*Config, value) *fault {
+	return func(c *Config, v value) *fault {
+		s, f := asTexts(v)
+		if f == nil {
+			f = check(s)
+		}
+		if f == nil {
+			*at(c) = s
+		}
+		return f
+	}
+}
+
+func secret(at func(*Config) *Secret) func(*Config, value) *fault {
+	return func(c *Config, v value) *fault {
+		if v.text == "" {
+			return faultf("is empty")
+		}
+		*at(c) = NewSecret(v.text)
+		return nil
+	}
+}
+
+func boolean(at func(*Config) *bool) func(*Config, value) *fault {
+	return func(c *Config, v value) *fault {
+		b, f := asBool(v)
+		if f == nil {
+			*at(c) = b
+		}
+		return f
+	}
+}
+
+func duration(
+	at func(*Config) *time.Duration, least, most time.Duration,
+) func(*Config, value) *fault {
+	return func(c *Config, v value) *fault {
+		d, f := asDuration(v)
+		switch {
+		case f != nil:
+			return f
+		case d < least:
+			return faultf("%s is less than %s, the least there can be", v.text, durationText(least))
+		case d > most:
+			return faultf("%s is more than %s, the most there can be", v.text, durationText(most))
+		}
+		*at(c) = d
+		return nil
+	}
+}
+
+func size(at func(*Config) *int64, least, most int64) func(*Config, value) *fault {
+	return func(c *Config, v value) *fault {
+		n, f := asSize(v)
+		switch {
+		case f != nil:
+			return f
+		case n < least:
+			return faultf("%s is less than %s, the least there can be", v.text, sizeText(least))
+		case n > most:
+			return faultf("%s is more than %s, the most there can be", v.text, sizeText(most))
+		}
+		*at(c) = n
+		return nil
+	}
+}
+
+func integer(at func(*Config) *int, least, most int64) func(*Config, value) *fault {
+	return func(c *Config, v value) *fault {
+		n, f := asInt(v)
+		switch {
+		case f != nil:
+			return f
+		case n < least:
+			return faultf("%s is less than %d, the least there can be", v.text, least)
+		case n > most:
+			return faultf("%s is more than %d, the most there can be", v.text, most)
+		}
+		*at(c) = int(n)
+		return nil
+	}
+}
+
+func choice(at func(*Config) *string, from ...string) func(*Config, value) *fault {
+	return text(at, func(s string) *fault { return oneOf(s, from) })
+}
+
+func choices(at func(*Config) *[]string, from ...string) func(*Config, value) *fault {
+	return texts(at, func(list []string) *fault {
+		for i, s := range list {
+			if f := oneOf(s, from); f != nil {
+				return f
+			}
+			if slices.Contains(list[:i], s) {
+				return faultf("%s is given twice", s)
+			}
+		}
+		return nil
+	})
+}
+
+func oneOf(s string, from []string) *fault {
+	if slices.Contains(from, s) {
+		return nil
+	}
+	named := slices.DeleteFunc(slices.Clone(from), func(c string) bool { return c == "" })
+	f := faultf("want %s, found %s", alternatives(named), shown(s))
+	f.nearest = nearest(s, named, "")
+	return f
+}
+
+func alternatives(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// asOneOrMore takes a text or a list of texts.
+func asOneOrMore(v value) ([]string, *fault) {
+	if v.shape == scalar && !v.untyped() {
+		s, f := asText(v)
+		if f == nil {
+			f = notEmpty(s)
+		}
+		return []string{s}, f
+	}
+	return asTexts(v)
+}
+
+// outputFields takes the name of a set of fields, or a list of fields.
+func outputFields(c *Config, v value) *fault {
+	fields, f := asOneOrMore(v)
+	if f != nil {
+		return f
+	}
+	if len(fields) == 0 {
+		return faultf("the list is empty: want at least id, or %s", alternatives(fieldSets()))
+	}
+	if len(fields) == 1 && slices.Contains(fieldSets(), fields[0]) {
+		c.Output.Fields = fields
+		return nil
+	}
+	for i, name := range fields {
+		if slices.Contains(fieldSets(), name) {
+			return faultf("%s stands alone, not in a list with other fields", name)
+		}
+		if !slices.Contains(fieldNames(), name) {
+			return &fault{
+				problem: fmt.Sprintf("no such field: %s", shown(name)),
+				nearest: nearest(name, slices.Concat(fieldNames(), fieldSets()), ""),
+			}
+		}
+		if slices.Contains(fields[:i], name) {
+			return faultf("%s is given twice", name)
+		}
+	}
+	c.Output.Fields = fields
+	return nil
+}
+
+// countRules keeps only how many rules there are.
+func countRules(c *Config, v value) *fault {
+	items, f := asList(v)
+	if f == nil {
+		c.Rules = len(items)
+	}
+	return f
+}
+
+func notEmpty(s string) *fault {
+	if strings.TrimSpace(s) == "" {
+		return faultf("is empty")
+	}
+	return nil
+}
+
+// topicNameMax is Kafka's limit on the length of a topic's name, which also
+// holds for static member ids.
+const topicNameMax = 249
+
+// legalName says what Kafka has against a name of a topic or a static member.
+func legalName(s string) *fault {
+	switch {
+	case s == "":
+		return faultf("is empty")
+	case len(s) > topicNameMax:
+		return faultf("is longer than %d characters", topicNameMax)
+	case s == "." || s == "..":
+		return faultf("%s is no name that Kafka allows", s)
+	}
+	for _, r := range s {
+		if !strings.ContainsRune(nameAlphabet, r) {
+			return faultf("%s holds %q: Kafka allows letters, digits, '.', '_' and '-'", shown(s), r)
+		}
+	}
+	return nil
+}
+
+const nameAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+func legalNameOrNothing(s string) *fault {
+	if s == "" {
+		return nil
+	}
+	return legalName(s)
+}
+
+func topics(names []string) *fault {
+	switch {
+	case len(names) == 0:
+		return faultf("the list is empty: want at least one topic")
+	case len(names) > topicsMax:
+		return faultf("more than %d topics", topicsMax)
+	}
+	for i, name := range names {
+		if f := legalName(name); f != nil {
+			return f
+		}
+		if slices.Contains(names[:i], name) {
+			return faultf("the topic %s is given twice", name)
+		}
+	}
+	return nil
+}
+
+func brokers(addresses []string) *fault {
+	switch {
+	case len(addresses) == 0:
+		return faultf("the list is empty: want at least one host:port")
+	case len(addresses) > brokersMax:
+		return faultf("more than %d brokers", brokersMax)
+	}
+	for i, address := range addresses {
+		if f := hostPort(address); f != nil {
+			return f
+		}
+		if slices.Contains(addresses[:i], address) {
+			return faultf("the broker %s is given twice", address)
+		}
+	}
+	return nil
+}
+
+func hostPort(address string) *fault {
+	if scheme, rest, ok := strings.Cut(address, "://"); ok {
+		return faultf("want host:port, found the URL scheme %s: write %s", shown(scheme), rest)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return faultf("want host:port, found %s", shown(address))
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return faultf("want a port from 1 to 65535, found %s in %s", shown(port), shown(address))
+	}
+	if strings.ContainsAny(host, " \t\r\n/@") {
+		return faultf("%s is no host name", shown(host))
+	}
+	return nil
+}
+
+// durationText is a duration in the largest unit that leaves no fraction.
+func durationText(d time.Duration) string {
+	for i := len(durationUnits) - 1; i >= 0; i-- {
+		if u := durationUnits[i]; d >= u.unit && d%u.unit == 0 {
+			return strconv.FormatInt(int64(d/u.unit), 10) + u.name
+		}
+	}
+	return d.String()
+}
+
+// sizeText is a size in the largest unit that leaves no fraction.
+func sizeText(n int64) string {
+	for _, u := range [...]int{3, 2, 1, 0} {
+		if unit := int64(1) << sizeUnits[u].shift; n >= unit && n%unit == 0 {
+			return strconv.FormatInt(n/unit, 10) + sizeUnits[u].name
+		}
+	}
+	return strconv.FormatInt(n, 10) + "B"
+}
