@@ -1,62 +1,257 @@
 package schemas
 
-import "sessionizer/session"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sessionizer/session"
+)
+
+// path is something of an event that is read. A profile may give several places for one.
+type path uint8
+
+const (
+	pathAnonymousID path = iota
+	pathSource
+	pathUserID
+	pathMessageID
+	pathType
+	pathTimestamp
+	pathOriginalTimestamp
+	pathReceivedAt
+	pathSentAt
+	pathChannel
+	pathLibrary
+	pathSessionID
+	pathSessionStart
+	pathEvent
+
+	pathCount
+)
+
+var pathNames = [pathCount]string{
+	"anonymous_id", "source", "user_id", "message_id", "type", "timestamp", "original_timestamp",
+	"received_at", "sent_at", "channel", "library", "session_id", "session_start", "event",
+}
 
 // Codec reads and writes events as a profile says. It does not change: any number of goroutines
 // may share it.
-type Codec struct{}
+type Codec struct {
+	trie   trie
+	paths  [pathCount][]int // places in the trie, in their order of preference
+	byKey  bool             // the record key is the last resort for the anonymous ID
+	inner  []int            // what session members belong into, but the event itself
+	edges  []edge           // by place: what a splice writes there
+	wants  []fieldSet       // by place: the fields of its edge and of those below it
+	labels []string         // by place: `"name":`
+
+	fields  fieldSet
+	kinds   []kindOf
+	mobile  Mobile
+	idType  session.IDType
+	idMin   int // characters of an int64 id
+	assign  bool
+	sources []TimeSource
+	future  session.Millis
+	limits  Limits
+}
+
+// kindOf is the kind of events of a type.
+type kindOf struct {
+	name string
+	kind session.Kind
+}
 
 // NewCodec checks the configuration and reports all its faults at once.
-func NewCodec(c Config) (*Codec, error) { panic("soon") }
-
-// Scanned is a scanned event. It is reused from one event to the next and belongs to one
-// goroutine; the zero Scanned is ready.
-type Scanned struct {
-	Event session.Event // its texts alias the value, the record key or the Scanned
-	Notes ScanNotes
+func NewCodec(c Config) (*Codec, error) {
+	k := &Codec{
+		idType: c.IDType,
+		idMin:  c.Profile.IDCharactersMin,
+		assign: c.Assign,
+		mobile: c.Profile.Mobile,
+		future: c.FutureTolerance,
+	}
+	var faults []error
+	fault := func(err error) {
+		if err != nil {
+			faults = append(faults, err)
+		}
+	}
+	var err error
+	k.fields, err = parseFields(c.Fields)
+	fault(prefix("output.fields", err))
+	k.sources, err = timeSourcesOf(c.TimeSources)
+	fault(prefix("time.sources", err))
+	k.limits, err = c.Limits.withDefaults()
+	fault(err)
+	if c.FutureTolerance < 0 {
+		fault(fmt.Errorf("time.future_tolerance: %d ms: want 0 or more", c.FutureTolerance))
+	}
+	if c.IDType > session.IDString {
+		fault(fmt.Errorf("session.id_type: %d: no such type", c.IDType))
+	}
+	k.kinds = kindsOf(c.Profile.Kinds)
+	fault(k.compile(c))
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return k, nil
 }
 
-// ScanNotes is a set of things worth counting.
-type ScanNotes uint16
-
-// Scan reads an event in one strict pass.
-func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput { panic("soon") }
-
-// AppendStamped appends the event with the session of the stamp.
-func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp) []byte {
-	panic("soon")
+func prefix(key string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", key, err)
+	}
+	return err
 }
 
-// Origin says where a visit's record comes from.
-type Origin struct {
-	Topic     string
-	Partition int32
-	DecidedAt int64 // the next input offset when it was decided
+func kindsOf(k Kinds) []kindOf {
+	var kinds []kindOf
+	for _, name := range k.Track {
+		kinds = append(kinds, kindOf{name, session.KindTrack})
+	}
+	for _, name := range k.Page {
+		kinds = append(kinds, kindOf{name, session.KindPage})
+	}
+	for _, name := range k.Screen {
+		kinds = append(kinds, kindOf{name, session.KindScreen})
+	}
+	return kinds
 }
 
-// AppendEnded appends the JSON of a Visit Ended record.
-func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
-	panic("soon")
+func timeSourcesOf(sources []TimeSource) ([]TimeSource, error) {
+	if len(sources) == 0 {
+		return []TimeSource{TimeTimestamp, TimeOriginalTimestamp, TimeRecord}, nil
+	}
+	for i, s := range sources {
+		if s >= timeSources {
+			return nil, fmt.Errorf("%d: no such source", s)
+		}
+		if slices.Contains(sources[:i], s) {
+			return nil, fmt.Errorf("%s: twice", s)
+		}
+	}
+	return slices.Clone(sources), nil
 }
 
-// DeadLetterHeaders appends the headers of a dead letter, behind the original ones.
-func DeadLetterHeaders(dst []Header, topic string, partition int32, offset int64, bad *BadInput) []Header {
-	panic("soon")
+func (l Limits) withDefaults() (Limits, error) {
+	var faults []error
+	check := func(key string, v *int, def, most int) {
+		if *v == 0 {
+			*v = def
+		}
+		if *v < 1 || *v > most {
+			faults = append(faults, fmt.Errorf("limits.%s: %d: want 1 to %d", key, *v, most))
+		}
+	}
+	check("record", &l.Record, recordBytesDefault, recordBytesMax)
+	check("json_depth", &l.JSONDepth, jsonDepthDefault, jsonDepthMax)
+	check("anonymous_id", &l.AnonymousID, anonymousIDBytesDefault, anonymousIDBytesMax)
+	return l, errors.Join(faults...)
 }
 
-// AppendDeadLetterLine appends a dead letter of a file as a line of JSON.
-func AppendDeadLetterLine(dst []byte, line int64, original []byte, bad *BadInput) []byte {
-	panic("soon")
+// compile makes one trie of all that is read, written and removed.
+func (k *Codec) compile(c Config) error {
+	var faults []error
+	root := &trieBuilder{}
+	places, err := k.addPaths(root, c)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	writes := make([]*trieBuilder, len(c.Profile.Write))
+	edges := make([]edge, len(c.Profile.Write))
+	for i, w := range c.Profile.Write {
+		if edges[i], err = k.edgeOf(w); err == nil {
+			writes[i], err = root.add(w.Path)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("profile %s: write: %w", c.Profile.Name, err))
+			continue
+		}
+		writes[i].owned = true
+	}
+	for _, p := range c.Profile.Remove {
+		b, err := root.add(p)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("profile %s: remove: %w", c.Profile.Name, err))
+			continue
+		}
+		b.owned = true
+	}
+	ownClients(places, writes)
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	if k.trie, err = root.build(); err != nil {
+		return err
+	}
+	for p := range k.paths {
+		for _, b := range places[p] {
+			k.paths[p] = append(k.paths[p], b.node)
+		}
+	}
+	k.edges = make([]edge, len(k.trie))
+	for i, b := range writes {
+		k.edges[b.node] = edges[i]
+	}
+	k.plan()
+	return nil
 }
 
-// Profile is a preset for one kind of events.
-type Profile struct{ Name string }
+// addPaths adds what is read, the profile's paths or those that replace them.
+func (k *Codec) addPaths(root *trieBuilder, c Config) ([pathCount][]*trieBuilder, error) {
+	var places [pathCount][]*trieBuilder
+	var faults []error
+	paths := maps.Clone(c.Profile.Paths)
+	if paths == nil {
+		paths = map[string]PathList{}
+	}
+	for name, list := range c.Paths {
+		paths[name] = list
+	}
+	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		p := slices.Index(pathNames[:], name)
+		if p < 0 {
+			faults = append(faults, fmt.Errorf("paths.%s: want one of %s", name,
+				strings.Join(pathNames[:], ", ")))
+			continue
+		}
+		list := paths[name]
+		if path(p) == pathAnonymousID && len(list) > 0 && list[len(list)-1] == KeyPath {
+			k.byKey, list = true, list[:len(list)-1]
+		}
+		for _, text := range list {
+			b, err := root.add(text)
+			if text == KeyPath {
+				err = fmt.Errorf("%s: only alone or last among those of anonymous_id", KeyPath)
+			}
+			if err != nil {
+				faults = append(faults, fmt.Errorf("paths.%s: %w", name, err))
+				continue
+			}
+			places[p] = append(places[p], b)
+		}
+	}
+	if len(faults) == 0 && !k.byKey && len(places[pathAnonymousID]) == 0 {
+		faults = append(faults, errors.New("paths.anonymous_id: missing"))
+	}
+	return places, errors.Join(faults...)
+}
 
-// Profiles returns the names of the profiles that are built in.
-func Profiles() []string { panic("soon") }
-
-// LoadProfile returns a built-in profile.
-func LoadProfile(name string) (Profile, error) { panic("soon") }
-
-// ParseProfile reads a profile from its YAML.
-func ParseProfile(name string, text []byte) (Profile, error) { panic("soon") }
+// ownClients makes the members that clients' sessions are read from ours, but those inside of a
+// member that is ours anyway: what no path of the profile removes must not stay to contradict.
+func ownClients(places [pathCount][]*trieBuilder, writes []*trieBuilder) {
+	for _, p := range [...]path{pathSessionID, pathSessionStart} {
+		for _, b := range places[p] {
+			within := func(w *trieBuilder) bool {
+				return w != nil && strings.HasPrefix(b.path, w.path+".")
+			}
+			if !slices.ContainsFunc(writes, within) {
+				b.owned = true
+			}
+		}
+	}
+}

@@ -60,6 +60,7 @@ const (
 	jsonDepthDefault        = 64
 	jsonDepthMax            = 10_000 // what encoding/json allows; bounds the stack of a scan
 	anonymousIDBytesDefault = 1 << 10
+	anonymousIDBytesMax     = 1 << 16 // bounds the state's keys and texts
 )
 
 // TimeSource is a place an event's time is looked for.
@@ -106,7 +107,7 @@ type Config struct {
 	// Fields are the session members written, or one of the sets minimal, standard, full.
 	Fields []string
 
-	TimeSources     []TimeSource  // default: timestamp, originalTimestamp, record
+	TimeSources     []TimeSource   // default: timestamp, originalTimestamp, record
 	FutureTolerance session.Millis // 0: none
 
 	Limits Limits

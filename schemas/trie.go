@@ -122,6 +122,15 @@ func head[T string | []byte](name T) uint64 {
 	return x
 }
 
+// path returns the path of a node.
+func (t trie) path(id int) string {
+	name := t[id].name
+	for id = t[id].parent; id > 0; id = t[id].parent {
+		name = t[id].name + "." + name
+	}
+	return name
+}
+
 // find returns the child of that name, or 0: no child is the root.
 func (n *node) find(head uint64, name []byte) int {
 	for i := range n.kids {

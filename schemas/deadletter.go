@@ -1,0 +1,51 @@
+package schemas
+
+import (
+	"encoding/base64"
+	"strconv"
+	"unicode/utf8"
+)
+
+// The headers of a dead letter. Their values are text, numbers in decimal.
+const (
+	HeaderErrorTopic     = "__sessionizer.errors.topic"
+	HeaderErrorPartition = "__sessionizer.errors.partition"
+	HeaderErrorOffset    = "__sessionizer.errors.offset"
+	HeaderErrorReason    = "__sessionizer.errors.reason"
+	HeaderErrorMessage   = "__sessionizer.errors.message"
+)
+
+// DeadLetterHeaders appends the headers of a dead letter behind those of the record, which came
+// from that place of the input. The record's own headers stay, of the same names too.
+func DeadLetterHeaders(dst []Header, topic string, partition int32, offset int64,
+	b *BadInput) []Header {
+	return append(dst,
+		Header{HeaderErrorTopic, []byte(topic)},
+		Header{HeaderErrorPartition, strconv.AppendInt(nil, int64(partition), 10)},
+		Header{HeaderErrorOffset, strconv.AppendInt(nil, offset, 10)},
+		Header{HeaderErrorReason, []byte(b.Reason)},
+		Header{HeaderErrorMessage, []byte(b.Message)},
+	)
+}
+
+// AppendDeadLetterLine appends the dead letter of a file's line as a line of JSON, with its line
+// feed: {"line":1,"reason":"malformed","message":"...","original":"..."}. line is counted from 1.
+// A line that is not UTF-8 cannot be a JSON text: its bytes are in originalBase64 (RFC 4648,
+// section 4) in the place of original.
+func AppendDeadLetterLine(dst []byte, line int64, original []byte, b *BadInput) []byte {
+	dst = append(dst, `{"line":`...)
+	dst = strconv.AppendInt(dst, line, 10)
+	dst = append(dst, `,"reason":`...)
+	dst = appendText(dst, string(b.Reason))
+	dst = append(dst, `,"message":`...)
+	dst = appendText(dst, b.Message)
+	if utf8.Valid(original) {
+		dst = append(dst, `,"original":`...)
+		dst = appendText(dst, original)
+	} else {
+		dst = append(dst, `,"originalBase64":"`...)
+		dst = base64.StdEncoding.AppendEncode(dst, original)
+		dst = append(dst, '"')
+	}
+	return append(dst, '}', '\n')
+}

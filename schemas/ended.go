@@ -1,0 +1,98 @@
+package schemas
+
+import (
+	"strconv"
+
+	"sessionizer/session"
+)
+
+// Origin says where a visit's record comes from.
+type Origin struct {
+	Topic     string
+	Partition int32
+	DecidedAt int64 // the next input offset when it was decided
+}
+
+// The profile has no say in a Visit Ended record, and AppendEnded needs nothing else of the Codec;
+// it is a method because other formats of the record will.
+
+// AppendEnded appends a Visit Ended record: one JSON object, without white space. Times are RFC
+// 3339, UTC, with milliseconds; durations are milliseconds.
+//
+// Members with nothing to say are left out: userId, source, session.previousId, mergedInto,
+// amendableUntil, firstEventId, lastEventId. The counts are always all there.
+func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
+	s := &e.Session
+	dst = append(dst, `{"type":"track","event":"Visit Ended","messageId":"`...)
+	dst = appendUUID(dst, &s.UUID)
+	dst = append(dst, '-')
+	dst = strconv.AppendUint(dst, uint64(e.Revision), 10)
+	dst = append(dst, `","anonymousId":`...)
+	dst = appendText(dst, anonymousID)
+	dst = appendTextMember(dst, `,"userId":`, s.LastUser.Bytes)
+	dst = appendTextMember(dst, `,"source":`, source)
+	dst = append(dst, `,"session":{"id":`...)
+	dst = appendID(dst, s.ID)
+	dst = append(dst, `,"uuid":`...)
+	dst = appendUUIDText(dst, &s.UUID)
+	dst = appendIntMember(dst, `,"index":`, s.Index)
+	dst = appendIDMember(dst, `,"previousId":`, s.Previous)
+	dst = append(dst, `},"reason":`...)
+	dst = appendText(dst, e.Reason.String())
+	dst = appendIntMember(dst, `,"revision":`, e.Revision)
+	dst = appendIDMember(dst, `,"mergedInto":`, e.MergedInto)
+	dst = append(dst, `,"startedAt":`...)
+	dst = appendTimeText(dst, s.First)
+	dst = append(dst, `,"endedAt":`...)
+	dst = appendTimeText(dst, s.Last)
+	dst = appendIntMember(dst, `,"durationMs":`, e.DurationMs())
+	dst = appendIntMember(dst, `,"activeMs":`, s.ActiveMs)
+	dst = appendIntMember(dst, `,"timeoutMs":`, s.Timeout)
+	if e.AmendableUntil != session.NoTime {
+		dst = append(dst, `,"amendableUntil":`...)
+		dst = appendTimeText(dst, min(e.AmendableUntil, session.TimeMax))
+	}
+	dst = appendCounts(dst, s)
+	dst = appendTextMember(dst, `,"firstEventId":`, s.FirstEvent)
+	dst = appendTextMember(dst, `,"lastEventId":`, s.LastEvent)
+	dst = append(dst, `,"origin":{"topic":`...)
+	dst = appendText(dst, o.Topic)
+	dst = appendIntMember(dst, `,"partition":`, o.Partition)
+	dst = appendIntMember(dst, `,"firstOffset":`, s.FirstOffset)
+	dst = appendIntMember(dst, `,"lastOffset":`, s.LastOffset)
+	dst = appendIntMember(dst, `,"decidedAt":`, o.DecidedAt)
+	return append(dst, '}', '}')
+}
+
+func appendCounts(dst []byte, s *session.Session) []byte {
+	dst = appendIntMember(dst, `,"counts":{"events":`, s.Events)
+	dst = appendIntMember(dst, `,"pages":`, s.Pages)
+	dst = appendIntMember(dst, `,"screens":`, s.Screens)
+	dst = appendIntMember(dst, `,"tracks":`, s.Tracks)
+	dst = appendIntMember(dst, `,"late":`, s.Late)
+	dst = appendIntMember(dst, `,"duplicates":`, s.Duplicates)
+	dst = appendIntMember(dst, `,"attached":`, s.Attached)
+	return append(dst, '}')
+}
+
+func appendTextMember(dst []byte, label string, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
+	}
+	return appendText(append(dst, label...), text)
+}
+
+func appendIDMember(dst []byte, label string, id session.ID) []byte {
+	if id.IsZero() {
+		return dst
+	}
+	return appendID(append(dst, label...), id)
+}
+
+func appendIntMember[T ~int32 | ~uint32 | ~int64 | ~uint64](dst []byte, label string, n T) []byte {
+	dst = append(dst, label...)
+	if n < 0 {
+		return strconv.AppendInt(dst, int64(n), 10)
+	}
+	return strconv.AppendUint(dst, uint64(n), 10)
+}

@@ -1,0 +1,117 @@
+package schemas
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed profiles/*.yaml
+var profileFiles embed.FS
+
+// Profile is what is particular to one kind of events, all of it data: where things are in an
+// event, what is written and what is removed. The files under profiles show its form.
+type Profile struct {
+	Name string `yaml:"name"`
+
+	// Config is a part of the configuration file: what the profile presets.
+	Config yaml.Node `yaml:"config"`
+
+	// Paths has the names of pathNames.
+	Paths map[string]PathList `yaml:"paths"`
+
+	// IDCharactersMin is how many characters the decimal text of an int64 id has at least, its
+	// sign included.
+	IDCharactersMin int `yaml:"id_characters_min"`
+
+	Kinds  Kinds    `yaml:"kinds"`
+	Mobile Mobile   `yaml:"mobile"`
+	Write  []Write  `yaml:"write"`
+	Remove PathList `yaml:"remove"`
+
+	// Source is the YAML it was read from, to be shown.
+	Source []byte `yaml:"-"`
+}
+
+// Kinds names the types of the events that sessions count separately.
+type Kinds struct {
+	Page   []string `yaml:"page"`
+	Screen []string `yaml:"screen"`
+	Track  []string `yaml:"track"`
+}
+
+// Mobile tells events of mobile platforms by a channel or by a library's name.
+type Mobile struct {
+	Channels  []string `yaml:"channels"`
+	Libraries []string `yaml:"libraries"`
+}
+
+// Write is a session member. Exactly one of Value and Object is set.
+type Write struct {
+	Path   string   `yaml:"path"`
+	Value  string   `yaml:"value"`  // a field: the member is its value, and is there when it is
+	Object []string `yaml:"object"` // fields, or name=field: the member is an object of those
+}
+
+// PathList is a list of paths. In YAML a single one may stand alone.
+type PathList []string
+
+// UnmarshalYAML reads a path or a list of them.
+func (l *PathList) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		*l = PathList{n.Value}
+		return nil
+	}
+	return n.Decode((*[]string)(l))
+}
+
+// Profiles returns the names of the built-in profiles, sorted.
+func Profiles() []string {
+	entries, err := profileFiles.ReadDir("profiles")
+	if err != nil {
+		panic(fmt.Sprintf("the embedded profiles: %v", err))
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	return names
+}
+
+// LoadProfile returns a built-in profile.
+func LoadProfile(name string) (Profile, error) {
+	if !slices.Contains(Profiles(), name) {
+		return Profile{}, fmt.Errorf("profile %q: want one of %s, or the path of a file",
+			name, strings.Join(Profiles(), ", "))
+	}
+	text, err := profileFiles.ReadFile("profiles/" + name + ".yaml")
+	if err != nil {
+		return Profile{}, fmt.Errorf("profile %s: %w", name, err)
+	}
+	return ParseProfile(text)
+}
+
+// ParseProfile reads a profile from YAML of the form of the built-in ones. Unknown keys are
+// faults; what the values mean is checked by NewCodec.
+func ParseProfile(text []byte) (Profile, error) {
+	var p Profile
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&p); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("an empty file")
+		}
+		return Profile{}, fmt.Errorf("profile: %w", err)
+	}
+	if p.Name == "" {
+		return Profile{}, errors.New("profile: name: missing")
+	}
+	p.Source = text
+	return p, nil
+}

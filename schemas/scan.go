@@ -1,0 +1,204 @@
+package schemas
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"sessionizer/session"
+)
+
+// Scanned is a scanned event. It is reused from one event to the next and belongs to one
+// goroutine; the zero Scanned is ready. It holds for the value that was scanned, which must stay
+// as it is, and for the Codec that scanned it.
+type Scanned struct {
+	Event session.Event // its texts alias the value, the record key or the Scanned; Offset is not set
+	Notes ScanNotes
+
+	reader  reader
+	scratch []byte  // texts with their escapes decoded
+	removed []int32 // by place: members a splice removed from the object it is in
+}
+
+// ScanNotes is a set of things worth counting.
+type ScanNotes uint16
+
+// The notes. A source of time counts as unparsable when it is there, neither null nor a time, and
+// was asked because the ones in front of it gave nothing.
+const (
+	NoteBadTimestamp         ScanNotes = 1 << iota // timestamp is no time
+	NoteBadOriginalTimestamp                       // original_timestamp is no time
+	NoteBadCorrected                               // one of the three of corrected is no time
+	NoteBadReceivedAt                              // a line's received_at is no time
+	NoteLongMessageID                              // a message id over the limit: as if absent
+	ScanNotesEnd                                   // the first bit that is no note: the bound of a loop
+)
+
+// String returns the name of a single note, as a metric label.
+func (n ScanNotes) String() string {
+	switch n {
+	case NoteBadTimestamp:
+		return "bad_timestamp"
+	case NoteBadOriginalTimestamp:
+		return "bad_original_timestamp"
+	case NoteBadCorrected:
+		return "bad_corrected"
+	case NoteBadReceivedAt:
+		return "bad_received_at"
+	case NoteLongMessageID:
+		return "long_message_id"
+	}
+	return "unknown"
+}
+
+// Scan reads an event in one strict pass. A nil result means that sc holds it.
+func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput {
+	if len(value) > c.limits.Record {
+		return bad(Limit, "the event has %d bytes, at most %d", len(value), c.limits.Record)
+	}
+	r := &sc.reader
+	if len(r.slots) != len(c.trie) {
+		r.slots = make([]slot, len(c.trie))
+	}
+	r.trie, r.depthMax = c.trie, c.limits.JSONDepth
+	if !r.read(value) {
+		if r.fault == faultDepth {
+			return bad(Limit, "more than %d objects and arrays open at byte %d", r.depthMax, r.at)
+		}
+		return bad(Malformed, "%s at byte %d", r.fault, r.at)
+	}
+	for _, id := range c.inner {
+		switch r.slots[id].first {
+		case 0, '{', 'n':
+		default:
+			return bad(BadContext, "%s is neither an object nor null", c.trie.path(id))
+		}
+	}
+	sc.Event, sc.Notes, sc.scratch = session.Event{}, 0, sc.scratch[:0]
+	if b := c.scanKey(value, rec.Key, sc); b != nil {
+		return b
+	}
+	if b := c.scanTime(value, rec, sc); b != nil {
+		return b
+	}
+	return c.scanRest(value, sc)
+}
+
+// scanKey finds the anonymous ID and the source.
+func (c *Codec) scanKey(value, key []byte, sc *Scanned) *BadInput {
+	e := &sc.Event
+	var id []byte
+	for _, n := range c.paths[pathAnonymousID] {
+		s := &sc.reader.slots[n]
+		if s.first == 0 || s.first == 'n' {
+			continue
+		}
+		if s.first != '"' {
+			return bad(NoKey, "%s is no text", c.trie.path(n))
+		}
+		if text := sc.text(value, s); !isBlank(text) {
+			id = text
+			break
+		}
+	}
+	if id == nil && c.byKey && !isBlank(key) {
+		if !utf8.Valid(key) {
+			return bad(NoKey, "the record key is not UTF-8")
+		}
+		id = key
+	}
+	if id == nil {
+		return bad(NoKey, "the anonymous ID is absent or blank")
+	}
+	e.AnonymousID = id
+	e.Source, _ = c.known(value, pathSource, sc)
+	return c.checkLength("the anonymous ID", id, c.checkLength("the source", e.Source, nil))
+}
+
+// checkLength returns earlier, or that text is over the limit: it would be kept in the state.
+func (c *Codec) checkLength(what string, text []byte, earlier *BadInput) *BadInput {
+	if earlier == nil && len(text) > c.limits.AnonymousID {
+		return bad(Limit, "%s has %d bytes, at most %d", what, len(text), c.limits.AnonymousID)
+	}
+	return earlier
+}
+
+// scanRest finds everything of the event but its key and its time.
+func (c *Codec) scanRest(value []byte, sc *Scanned) *BadInput {
+	e := &sc.Event
+	e.UserID, _ = c.known(value, pathUserID, sc)
+	if b := c.checkLength("the user ID", e.UserID, nil); b != nil {
+		return b
+	}
+	e.MessageID, _ = c.known(value, pathMessageID, sc)
+	if len(e.MessageID) > c.limits.AnonymousID {
+		e.MessageID = nil
+		sc.Notes |= NoteLongMessageID
+	}
+	if kind, ok := c.known(value, pathType, sc); ok {
+		for i := range c.kinds {
+			if c.kinds[i].name == string(kind) {
+				e.Kind = c.kinds[i].kind
+				break
+			}
+		}
+	}
+	e.Mobile = c.oneOf(value, pathChannel, c.mobile.Channels, sc) ||
+		c.oneOf(value, pathLibrary, c.mobile.Libraries, sc)
+	for _, n := range c.paths[pathSessionStart] {
+		e.Start = e.Start || sc.reader.slots[n].first == 't'
+	}
+	c.scanID(value, sc)
+	return nil
+}
+
+// known returns the first text that is not empty among the places of p.
+func (c *Codec) known(value []byte, p path, sc *Scanned) (text []byte, ok bool) {
+	for _, n := range c.paths[p] {
+		if s := &sc.reader.slots[n]; s.first == '"' && s.end-s.start > 2 {
+			return sc.text(value, s), true
+		}
+	}
+	return nil, false
+}
+
+func (c *Codec) oneOf(value []byte, p path, names []string, sc *Scanned) bool {
+	text, ok := c.known(value, p, sc)
+	if ok {
+		for _, name := range names {
+			if name == string(text) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// text returns the content of a string, its escapes decoded.
+func (sc *Scanned) text(value []byte, s *slot) []byte {
+	content := value[s.start+1 : s.end-1]
+	if !s.escaped {
+		return content
+	}
+	n := len(sc.scratch)
+	sc.scratch = unquote(sc.scratch, content)
+	return sc.scratch[n:len(sc.scratch):len(sc.scratch)]
+}
+
+// isBlank reports whether a text names nobody: it is empty, white space, null, undefined or the
+// nil UUID. One session of all who share it would be nobody's.
+func isBlank(text []byte) bool {
+	text = bytes.TrimSpace(text)
+	switch len(text) {
+	case 0:
+		return true
+	case len("null"):
+		return string(text) == "null"
+	case len("undefined"):
+		return string(text) == "undefined"
+	case len(nilUUID):
+		return string(text) == nilUUID
+	}
+	return false
+}
+
+const nilUUID = "00000000-0000-0000-0000-000000000000"

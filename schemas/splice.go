@@ -1,0 +1,211 @@
+package schemas
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sessionizer/session"
+)
+
+// What a splice changes. Session members are those that the profile writes or removes, and those
+// it reads a client's session from. Everything else keeps its bytes, its order and its spelling.
+//
+//   - A member that is written takes the place of the value of its last occurrence; where it is
+//     absent it becomes the last member of the object it belongs into. That object is made where it
+//     is absent or null, in the same way.
+//   - Every other occurrence of a session member is removed: those without anything to write, the
+//     earlier ones of a repeated name, and all inside of an object (context, say) that a later one
+//     of the same name replaces. So no reader finds a second session, whether it takes the first of
+//     a repeated name, the last, or merges them.
+//   - A member goes with the white space in front of it and one comma.
+//
+// Splicing an output again with the same stamp gives the same bytes.
+
+// edge is what is written at a place.
+type edge struct {
+	fields  fieldSet // that may be in it; empty: nothing is written here
+	members []member // of an object; nil: the value of the one field
+}
+
+// member is a member of an object that is written.
+type member struct {
+	label string // `,"name":`
+	field field
+}
+
+// edgeOf reads what a profile writes at a path, as far as c.fields has it.
+func (c *Codec) edgeOf(w Write) (edge, error) {
+	var e edge
+	if (w.Value == "") == (len(w.Object) == 0) {
+		return e, fmt.Errorf("%s: want either value or object", w.Path)
+	}
+	if w.Value != "" {
+		f, err := parseField(w.Value)
+		if err != nil {
+			return e, fmt.Errorf("%s: %w", w.Path, err)
+		}
+		e.fields = 1 << f & c.fields
+		e.members = []member{{field: f}}
+		return e, nil
+	}
+	var names []string
+	for _, text := range w.Object {
+		name, of, renamed := strings.Cut(text, "=")
+		if !renamed {
+			of = name
+		}
+		f, err := parseField(of)
+		if err != nil {
+			return e, fmt.Errorf("%s: %w", w.Path, err)
+		}
+		if slices.Contains(names, name) {
+			return e, fmt.Errorf("%s: %s: twice", w.Path, name)
+		}
+		names = append(names, name)
+		if c.fields.has(f) {
+			e.fields |= 1 << f
+			label := appendText([]byte{','}, name)
+			e.members = append(e.members, member{label: string(label) + ":", field: f})
+		}
+	}
+	return e, nil
+}
+
+// plan notes what may be written at and below each place.
+func (c *Codec) plan() {
+	c.wants = make([]fieldSet, len(c.trie))
+	c.labels = make([]string, len(c.trie))
+	for id := len(c.trie) - 1; id >= 0; id-- {
+		n := &c.trie[id]
+		c.wants[id] |= c.edges[id].fields
+		c.labels[id] = string(appendText(nil, n.name)) + ":"
+		if n.parent >= 0 {
+			c.wants[n.parent] |= c.wants[id]
+		}
+	}
+	for id := 1; id < len(c.trie); id++ {
+		if c.trie[id].inner && c.wants[id] != 0 {
+			c.inner = append(c.inner, id)
+		}
+	}
+}
+
+// AppendStamped appends the event with the session of the stamp. The value is the one that was
+// scanned into sc.
+func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp) []byte {
+	if st.Status == session.Bypass {
+		return append(dst, value...)
+	}
+	set := fieldsOf(st) & c.fields
+	sp := splice{c: c, value: value, st: st, set: set, dst: dst, slots: sc.reader.slots, lead: -1}
+	if len(sc.removed) != len(c.trie) {
+		sc.removed = make([]int32, len(c.trie))
+	}
+	for i := range sc.reader.edits {
+		e := &sc.reader.edits[i]
+		switch e.kind {
+		case editMember:
+			if c.wants[e.node]&set != 0 && sp.slots[e.node].start == e.start {
+				sp.replace(e)
+				continue
+			}
+			sp.remove(e)
+			sc.removed[c.trie[e.node].parent]++
+		case editNull:
+			if c.wants[e.node]&set != 0 && sp.slots[e.node].start == e.start {
+				sp.replace(e)
+			}
+		case editEnd:
+			kept := e.after - sc.removed[e.node]
+			sc.removed[e.node] = 0
+			if c.wants[e.node]&set != 0 && (e.node == 0 || sp.slots[e.node].start == e.sep) {
+				sp.complete(e, kept)
+			}
+		}
+	}
+	return append(sp.dst, value[sp.done:]...)
+}
+
+// splice is the work of one AppendStamped.
+type splice struct {
+	c     *Codec
+	value []byte
+	st    *session.Stamp
+	set   fieldSet // to be written
+	dst   []byte
+	slots []slot
+	done  int32 // the value is dealt with up to here
+	// lead is the comma behind a run of removed members that begins an object; -1: none. It was
+	// removed with them, so the next member, should it go too, has none in front of it.
+	lead int32
+}
+
+// copy appends the value up to an offset.
+func (sp *splice) copy(to int32) {
+	sp.dst = append(sp.dst, sp.value[sp.done:to]...)
+}
+
+// replace writes in the place of a value.
+func (sp *splice) replace(e *edit) {
+	sp.copy(e.start)
+	sp.dst = sp.c.appendPlace(sp.dst, int(e.node), sp.set, sp.st)
+	sp.done = e.end
+}
+
+// remove leaves out a member, the white space in front of it and one comma.
+func (sp *splice) remove(e *edit) {
+	if e.sep != sp.lead && sp.value[e.sep] == ',' {
+		sp.copy(e.sep)
+		sp.done = e.end
+		return
+	}
+	sp.copy(e.sep + 1)
+	sp.done = e.end
+	if sp.value[e.after] == ',' {
+		sp.done, sp.lead = e.after+1, e.after
+	}
+}
+
+// complete adds to the end of an object what is absent of it. kept members stay in front.
+func (sp *splice) complete(e *edit, kept int32) {
+	for _, k := range sp.c.trie[e.node].kids {
+		if sp.c.wants[k.node]&sp.set == 0 || sp.slots[k.node].first != 0 {
+			continue
+		}
+		sp.copy(e.start)
+		sp.done = e.start
+		if kept++; kept > 1 {
+			sp.dst = append(sp.dst, ',')
+		}
+		sp.dst = append(sp.dst, sp.c.labels[k.node]...)
+		sp.dst = sp.c.appendPlace(sp.dst, k.node, sp.set, sp.st)
+	}
+}
+
+// appendPlace appends what is written at a place, or all that is written below it.
+func (c *Codec) appendPlace(dst []byte, id int, set fieldSet, st *session.Stamp) []byte {
+	e := &c.edges[id]
+	if len(e.members) == 1 && e.members[0].label == "" {
+		return appendField(dst, e.members[0].field, st)
+	}
+	open := len(dst)
+	for i := range e.members {
+		m := &e.members[i]
+		if set.has(m.field) {
+			dst = append(dst, m.label...)
+			dst = appendField(dst, m.field, st)
+		}
+	}
+	if e.fields == 0 {
+		for _, k := range c.trie[id].kids {
+			if c.wants[k.node]&set != 0 {
+				dst = append(dst, ',')
+				dst = append(dst, c.labels[k.node]...)
+				dst = c.appendPlace(dst, k.node, set, st)
+			}
+		}
+	}
+	dst[open] = '{' // in the place of the first comma
+	return append(dst, '}')
+}
