@@ -1,0 +1,222 @@
+//go:build kafka
+
+// Package bench measures the processor end to end beside the least that any exactly-once program
+// can do on the same broker: poll, produce and commit, with the same client and the same options.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"sessionizer/internal/events"
+	"sessionizer/processor"
+	"sessionizer/schemas"
+	"sessionizer/session"
+	"sessionizer/state"
+)
+
+const (
+	partitions = 8
+	inputCount = 400_000 // events of about 1.2 KB
+	customers  = 20_000
+)
+
+func brokers(b *testing.B) []string {
+	b.Helper()
+	list := os.Getenv("KAFKA_BROKERS")
+	if list == "" {
+		b.Fatal("KAFKA_BROKERS names no brokers; run this with `make bench`, or start one with `make kafka`")
+	}
+	return strings.Split(list, ",")
+}
+
+// BenchmarkPipeline copies the same input with the bare loop and with the processor, in turn, and
+// reports the processor's share of the loop's throughput and its CPU per event in loops.
+func BenchmarkPipeline(b *testing.B) {
+	addrs := brokers(b)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.ProducerBatchCompression(kgo.Lz4Compression()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	run := fmt.Sprintf("bench-%d", time.Now().UnixNano())
+	input := run + "-in"
+	makeTopics(b, adm, input)
+	fill(b, cl, input)
+	var bare, full usage
+	for i := 0; b.Loop(); i++ {
+		name := fmt.Sprintf("%s-%d", run, i)
+		makeTopics(b, adm, name+"-copy")
+		bare.add(measure(func() { copyLoop(b, addrs, name, input) }))
+		c := config(b, addrs, name, input)
+		top, err := processor.Inspect(b.Context(), adm, &c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		made, err := processor.CreateTopics(b.Context(), adm, top)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := processor.Await(b.Context(), adm, &c, made); err != nil {
+			b.Fatal(err)
+		}
+		full.add(measure(func() {
+			if err := processor.Run(b.Context(), c); err != nil {
+				b.Fatal(err)
+			}
+		}))
+	}
+	b.ReportMetric(bare.wall.Seconds()/full.wall.Seconds(), "throughput/bare")
+	b.ReportMetric(full.cpu.Seconds()/bare.cpu.Seconds(), "cpu/bare")
+	n := float64(bare.runs * inputCount)
+	b.ReportMetric(n/full.wall.Seconds(), "events/s")
+	b.ReportMetric(n/bare.wall.Seconds(), "bare-events/s")
+	b.ReportMetric(float64(full.cpu.Microseconds())/n, "cpu-µs/event")
+}
+
+// usage is what a number of runs took of the clock and of the processors.
+type usage struct {
+	runs      int
+	wall, cpu time.Duration
+}
+
+func (u *usage) add(v usage) { u.runs, u.wall, u.cpu = u.runs+1, u.wall+v.wall, u.cpu+v.cpu }
+
+func measure(work func()) usage {
+	began, cpu := time.Now(), processTime()
+	work()
+	return usage{1, time.Since(began), processTime() - cpu}
+}
+
+func processTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		panic(fmt.Sprintf("getrusage: %v", err))
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func makeTopics(b *testing.B, adm *kadm.Client, names ...string) {
+	b.Helper()
+	rs, err := adm.CreateTopics(b.Context(), partitions, 1, nil, names...)
+	if err == nil {
+		err = rs.Error()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func fill(b *testing.B, cl *kgo.Client, topic string) {
+	b.Helper()
+	g := events.New(events.Standard(1, customers, 1_700_000_000_000))
+	var failed error
+	var mu sync.Mutex
+	for range inputCount {
+		e := g.Next()
+		r := &kgo.Record{
+			Topic: topic, Key: append([]byte(nil), e.Key...), Value: append([]byte(nil), e.Value...),
+			Timestamp: time.UnixMilli(e.TimestampMs),
+		}
+		cl.Produce(b.Context(), r, func(_ *kgo.Record, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = err
+			}
+		})
+	}
+	if err := cl.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if failed != nil {
+		b.Fatal(failed)
+	}
+}
+
+func config(b *testing.B, addrs []string, name, input string) processor.Config {
+	b.Helper()
+	rules := session.DefaultRules()
+	if err := rules.Compile(); err != nil {
+		b.Fatal(err)
+	}
+	profile, err := schemas.LoadProfile("krenalis")
+	if err != nil {
+		b.Fatal(err)
+	}
+	codec, err := schemas.NewCodec(schemas.Config{
+		Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return processor.Config{
+		Brokers: addrs, Group: name, Instance: "bench",
+		SessionTimeout: 10 * time.Second, TransactionTimeout: 10 * time.Second,
+		Input: []string{input}, Output: name + "-out", Visits: name + "-visits",
+		DeadLetters: name + "-dead", Compression: kgo.Lz4Compression(),
+		Rules: &rules, Codec: codec, IdleAfter: 10 * time.Second,
+		CommitInterval: 200 * time.Millisecond, Lanes: 1, UntilEnd: true,
+		StateDir: b.TempDir(), State: state.Options{Cache: 256 << 20}, Log: zap.NewNop(),
+	}
+}
+
+// copyLoop is the bare transactional copy: what franz-go moves when it does nothing else.
+func copyLoop(b *testing.B, addrs []string, name, input string) {
+	b.Helper()
+	s, err := kgo.NewGroupTransactSession(
+		kgo.SeedBrokers(addrs...), kgo.ConsumerGroup(name+"-copy"), kgo.ConsumeTopics(input),
+		kgo.InstanceID(name), kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.TransactionalID(name+"-copy"),
+		kgo.TransactionTimeout(10*time.Second), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxBufferedRecords(200_000),
+		kgo.MaxBufferedBytes(128<<20), kgo.DisableClientMetrics())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for done := 0; done < inputCount; {
+		fetches := s.PollRecords(b.Context(), 10_000)
+		if err := fetches.Err(); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Begin(); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		done += produceAll(b, s, fetches, name+"-copy")
+		for time.Since(began) < 200*time.Millisecond && done < inputCount {
+			ctx, cancel := context.WithTimeout(b.Context(), 200*time.Millisecond-time.Since(began))
+			done += produceAll(b, s, s.PollRecords(ctx, 10_000), name+"-copy")
+			cancel()
+		}
+		if ok, err := s.End(b.Context(), kgo.TryCommit); err != nil || !ok {
+			b.Fatalf("end: committed %v, %v", ok, err)
+		}
+	}
+}
+
+func produceAll(b *testing.B, s *kgo.GroupTransactSession, fetches kgo.Fetches, topic string) int {
+	b.Helper()
+	n := 0
+	for it := fetches.RecordIter(); !it.Done(); n++ {
+		in := it.Next()
+		s.Produce(b.Context(), &kgo.Record{
+			Topic: topic, Partition: in.Partition, Key: in.Key, Value: in.Value,
+			Headers: in.Headers, Timestamp: in.Timestamp,
+		}, nil)
+	}
+	return n
+}

@@ -1,0 +1,210 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+
+	"sessionizer/schemas"
+)
+
+// commit ends the open transaction.
+//
+// Order of effects: the changelog records are produced and all of the transaction is
+// acknowledged before rebalances are allowed; rebalances are allowed before the end, because an
+// end that is asked for while they are held never returns once the heartbeat loop has died; the
+// offsets are committed inside the end, by the hook; and the state is confirmed only after it.
+//
+// A revoke may come between allow and the end. The session then aborts instead, or the group
+// coordinator refuses our generation; either way the end says "not committed" and nothing of the
+// transaction survives.
+func (l *lane) commit(ctx context.Context) error {
+	touched, err := l.closeTasks(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := l.host.bound(context.WithoutCancel(ctx), l.host.cfg.endDeadline())
+	defer cancel()
+	if err := l.sess.Client().Flush(ctx); err != nil {
+		return l.broken("flush", err)
+	}
+	if err := l.host.store.Err(); err != nil {
+		return &StopError{What: "the state directory " + l.host.cfg.StateDir + " cannot be written",
+			Do: "make room or mend the disk, then start again: nothing is lost", Cause: err}
+	}
+	if err, at := l.failure(); err != nil {
+		return l.refused(touched, err, at)
+	}
+	l.allow()
+	committed, err := l.end(ctx, touched)
+	switch {
+	case err != nil:
+		return l.broken("end a transaction", err)
+	case !committed:
+		return l.aborted(touched)
+	}
+	return l.confirm(touched)
+}
+
+// closeTasks produces the changelog records of every partition the transaction touched.
+func (l *lane) closeTasks(ctx context.Context) ([]*part, error) {
+	var touched []*part
+	now := time.Now()
+	for _, p := range l.parts {
+		if p.task == nil || !p.task.Touched() {
+			continue
+		}
+		meta, err := p.task.Close(l.host.partitions, l.host.inputID(p.tp.topic), now)
+		if err != nil {
+			return nil, err
+		}
+		p.metaEnd.Store(0)
+		for _, r := range p.task.Ready() {
+			if r != meta {
+				l.sess.Produce(ctx, r, l.promise)
+				continue
+			}
+			l.sess.Produce(ctx, r, func(r *kgo.Record, err error) {
+				l.promise(r, err)
+				p.metaEnd.Store(r.Offset + 1)
+			})
+		}
+		touched = append(touched, p)
+	}
+	return touched, nil
+}
+
+func (l *lane) failure() (error, *kgo.Record) {
+	l.failMu.Lock()
+	defer l.failMu.Unlock()
+	return l.failed, l.failAt
+}
+
+// end commits offsets and transaction. Every touched partition commits its offset, one that
+// moved none too: only so the group fences a member that has lost it.
+func (l *lane) end(ctx context.Context, touched []*part) (bool, error) {
+	ctx = kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		return l.offsets(req, touched)
+	})
+	committed, err := l.sess.End(ctx, kgo.TryCommit)
+	return committed, err
+}
+
+// offsets replaces what the client would commit by what the tasks say.
+func (l *lane) offsets(req *kmsg.TxnOffsetCommitRequest, touched []*part) error {
+	if len(touched) == 0 {
+		return errors.New("the transaction touched no partition")
+	}
+	byTopic := map[string]*kmsg.TxnOffsetCommitRequestTopic{}
+	var order []string
+	for _, p := range touched {
+		if !l.calls.owns(p.tp) {
+			return errLost(p.tp)
+		}
+		t := byTopic[p.tp.topic]
+		if t == nil {
+			nt := kmsg.NewTxnOffsetCommitRequestTopic()
+			nt.Topic, nt.TopicID = p.tp.topic, l.host.inputID(p.tp.topic)
+			t, byTopic[p.tp.topic] = &nt, &nt
+			order = append(order, p.tp.topic)
+		}
+		pos := p.task.Pending()
+		meta := offsetMeta{seq: pos.Seq, changelogEnd: p.metaEnd.Load()}.String()
+		if len(meta) > metadataBytesMax || p.metaEnd.Load() <= 0 {
+			return fmt.Errorf("%s: no place in the changelog to commit (%q)", p.tp, meta)
+		}
+		o := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		o.Partition, o.Offset, o.LeaderEpoch, o.Metadata = p.tp.id, pos.Offset, p.task.epoch, &meta
+		t.Partitions = append(t.Partitions, o)
+	}
+	req.Topics = req.Topics[:0]
+	for _, name := range order {
+		req.Topics = append(req.Topics, *byTopic[name])
+	}
+	return nil
+}
+
+func errLost(x tp) error { return fmt.Errorf("%s is no longer ours", x) }
+
+// confirm makes what was committed the state to go on from.
+func (l *lane) confirm(touched []*part) error {
+	l.ended()
+	for _, p := range touched {
+		id := l.host.changelogID(p.tp.topic)
+		if err := p.task.Commit(p.metaEnd.Load(), id); err != nil {
+			return &StopError{What: "confirm " + p.tp.String(), Cause: err,
+				Do: "start again: the state is restored from the changelog"}
+		}
+		p.atMost = -1
+		p.first = -1
+	}
+	l.host.stats.commits.Add(1)
+	return nil
+}
+
+func (l *lane) ended() {
+	l.open = false
+	l.failMu.Lock()
+	defer l.failMu.Unlock()
+	l.failed, l.failAt = nil, nil
+}
+
+// aborted goes back to the confirmed state. The client has gone back to the offsets it committed
+// last; that is checked with the first records it brings. A partition that has no committed
+// offset yet has nothing to go back to in the client: the lane begins anew.
+func (l *lane) aborted(touched []*part) error {
+	l.ended()
+	l.host.stats.aborts.Add(1)
+	l.log.Info("transaction aborted: a rebalance came between", zap.Int("partitions", len(touched)))
+	for _, p := range touched {
+		p.task.Abort()
+		p.atMost, p.first = p.first, -1
+		if p.task.Next() == unknownOffset {
+			return &resetError{"go back to the beginning", fmt.Errorf("%s has no offset yet", p.tp)}
+		}
+	}
+	return nil
+}
+
+// refused deals with a record that the broker did not take: the transaction must not commit.
+// An event that became too large goes to the dead letters on the next try; anything else that is
+// wrong with our records would be wrong again.
+func (l *lane) refused(touched []*part, cause error, at *kgo.Record) error {
+	for _, p := range touched {
+		offset, ok := p.task.Origin(at)
+		if !ok || at.Topic != l.host.cfg.Output || !errors.Is(cause, kerr.MessageTooLarge) {
+			continue
+		}
+		l.host.addPoison(p.tp, offset, &schemas.BadInput{
+			Reason: schemas.Limit,
+			Message: fmt.Sprintf("with the session it has %d bytes and the output topic takes fewer",
+				len(at.Value)),
+		})
+		return &resetError{"produce to " + at.Topic, cause}
+	}
+	what := fmt.Sprintf("produce to %s/%d", at.Topic, at.Partition)
+	switch {
+	case errors.Is(cause, kerr.MessageTooLarge):
+		return &StopError{What: what, Cause: cause, Do: fmt.Sprintf(
+			"a record of %d bytes is too large for the topic: raise its max.message.bytes", len(at.Value))}
+	case errors.Is(cause, kerr.InvalidTimestamp):
+		return &StopError{What: what, Cause: cause,
+			Do: "the topic refuses the events' own timestamps: raise its message.timestamp.before.max.ms " +
+				"and message.timestamp.after.max.ms"}
+	}
+	if stop := fetchFault(at.Topic, at.Partition, cause); stop != nil {
+		var s *StopError
+		if errors.As(stop, &s) && !errors.Is(cause, kerr.UnknownTopicOrPartition) {
+			return &StopError{What: what, Cause: cause, Do: s.Do}
+		}
+		return &StopError{What: what, Cause: cause,
+			Do: "the topic was deleted while in use: run `sessionizer topics --create` and start again"}
+	}
+	return l.broken(what, cause)
+}

@@ -1,0 +1,84 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// StopError ends Run: going on would lose, double or corrupt something, or cannot succeed
+// however often it is tried. It says what is wrong and what an operator has to do.
+type StopError struct {
+	What  string
+	Do    string
+	Cause error
+}
+
+func (e *StopError) Error() string {
+	s := e.What
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	if e.Do != "" {
+		s += "; " + e.Do
+	}
+	return s
+}
+
+func (e *StopError) Unwrap() error { return e.Cause }
+
+// errHalted is how everything ends that Config.Halt interrupts.
+var errHalted = errors.New("halted")
+
+// resetError asks for a lane reset: the client is thrown away and the lane begins as at its
+// start. It is the answer to every end of a transaction whose outcome is not known for sure.
+type resetError struct {
+	why   string
+	cause error
+}
+
+func (e *resetError) Error() string { return fmt.Sprintf("%s: %v", e.why, e.cause) }
+func (e *resetError) Unwrap() error { return e.cause }
+
+// fenced reports whether err says that another producer uses our transactional id, or that the
+// coordinator aborted our transaction over our head. The two look alike here.
+func fenced(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) ||
+		errors.Is(err, kerr.FencedInstanceID)
+}
+
+// fetchFault sorts an error that a poll returned for a partition: nil if the client itself deals
+// with it, a *StopError if nothing but an operator can.
+func fetchFault(topic string, partition int32, err error) error {
+	at := fmt.Sprintf("fetch %s/%d", topic, partition)
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		return &StopError{
+			What: at + ": the next record is gone, deleted by retention before it was processed",
+			Do: "see OPERATING.md, \"Input lost\": nothing is skipped silently; to go on without " +
+				"these records set the group's offset to the first one that is there",
+			Cause: err,
+		}
+	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition),
+		errors.Is(err, kerr.InconsistentTopicID):
+		return &StopError{
+			What:  at + ": the topic was deleted, or deleted and created again",
+			Do:    "see OPERATING.md, \"Input recreated\": the state belongs to the old topic; use a new kafka.group",
+			Cause: err,
+		}
+	case errors.As(err, &loss):
+		return &StopError{
+			What:  at + ": the broker lost records that were read already",
+			Do:    "see OPERATING.md, \"Input lost\"",
+			Cause: err,
+		}
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed),
+		errors.Is(err, kerr.TransactionalIDAuthorizationFailed),
+		errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return &StopError{What: at, Do: "grant the rights that OPERATING.md lists", Cause: err}
+	}
+	return nil
+}

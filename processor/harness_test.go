@@ -1,0 +1,351 @@
+//go:build synctests
+
+package processor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"sessionizer/schemas"
+	"sessionizer/session"
+	"sessionizer/state"
+)
+
+// The tests of this package run the real Run against an embedded broker over a network in memory,
+// inside a synctest bubble: time is virtual, so minutes of timeouts take milliseconds, and nothing
+// depends on the speed of the machine.
+
+// world is one broker with the topics of a pipeline.
+type world struct {
+	t       *testing.T
+	net     *kfake.VirtualNetwork
+	cluster *kfake.Cluster
+	parts   int32
+}
+
+const brokerPort = 9092
+
+// bubble runs a test with a fresh world in a synctest bubble.
+func bubble(t *testing.T, partitions int32, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, net: &kfake.VirtualNetwork{}, parts: partitions}
+		var err error
+		w.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(brokerPort),
+			kfake.ListenFn(w.net.Listen),
+			kfake.SeedTopics(partitions, "events"),
+			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.cluster.Close()
+		test(w)
+	})
+}
+
+func (w *world) client(opts ...kgo.Opt) *kgo.Client {
+	w.t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(fmt.Sprintf("localhost:%d", brokerPort)), kgo.Dialer(w.net.DialContext),
+		kgo.DisableClientMetrics(),
+	}, opts...)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return cl
+}
+
+// config is a configuration of the pipeline for a process with a name.
+func (w *world) config(instance string) Config {
+	w.t.Helper()
+	rules := session.DefaultRules()
+	if err := rules.Compile(); err != nil {
+		w.t.Fatal(err)
+	}
+	profile, err := schemas.LoadProfile("krenalis")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	codec, err := schemas.NewCodec(schemas.Config{
+		Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	log, _ := observer.New(zapcore.DebugLevel)
+	return Config{
+		Brokers: []string{fmt.Sprintf("localhost:%d", brokerPort)}, Dial: w.net.DialContext,
+		Group: "g", Instance: instance,
+		SessionTimeout: 10 * time.Second, TransactionTimeout: 10 * time.Second,
+		Input: []string{"events"}, Output: "out", Visits: "visits", DeadLetters: "dead",
+		Compression: kgo.NoCompression(), Rules: &rules, Codec: codec,
+		IdleAfter: 10 * time.Second, CommitInterval: 200 * time.Millisecond, Lanes: 1,
+		StateDir: "state", State: state.Options{FS: vfs.NewCrashableMem(), Cache: 8 << 20},
+		Log: zap.New(log),
+	}
+}
+
+// advance lets virtual time pass: everything that is due in it happens.
+func (w *world) advance(d time.Duration) {
+	<-time.NewTimer(d).C
+	synctest.Wait()
+}
+
+// create makes the topics that a configuration needs.
+func (w *world) create(c Config) {
+	w.t.Helper()
+	cl, err := Client(&c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	top, err := Inspect(w.t.Context(), adm, &c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	made, err := CreateTopics(w.t.Context(), adm, top)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := Await(w.t.Context(), adm, &c, made); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// member is one Run in the background.
+type member struct {
+	stop context.CancelFunc
+	halt func()
+	done chan struct{}
+	err  error
+	net  *cutNet
+	fs   *vfs.MemFS
+}
+
+// start runs a process. Its connections can be cut, as a crash cuts them.
+func (w *world) start(c Config) *member {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	halt := make(chan struct{})
+	m := &member{
+		stop: cancel, halt: sync.OnceFunc(func() { close(halt) }), done: make(chan struct{}),
+		net: &cutNet{dial: w.net.DialContext, conns: map[net.Conn]bool{}},
+	}
+	m.fs, _ = c.State.FS.(*vfs.MemFS)
+	c.Dial, c.Halt = m.net.DialContext, halt
+	go func() {
+		defer close(m.done)
+		m.err = Run(ctx, c)
+	}()
+	return m
+}
+
+// kill ends a process as SIGKILL would: its connections drop, nothing is finished.
+func (m *member) kill() {
+	m.net.cut()
+	m.halt()
+	m.stop()
+	<-m.done
+}
+
+// wait returns what Run returned.
+func (m *member) wait() error {
+	<-m.done
+	m.stop()
+	return m.err
+}
+
+// cutNet is a network whose connections can be cut for good.
+type cutNet struct {
+	dial func(ctx context.Context, network, host string) (net.Conn, error)
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	down  bool
+}
+
+var errCut = errors.New("the network is cut")
+
+func (n *cutNet) DialContext(ctx context.Context, network, host string) (net.Conn, error) {
+	n.mu.Lock()
+	down := n.down
+	n.mu.Unlock()
+	if down {
+		return nil, errCut
+	}
+	c, err := n.dial(ctx, network, host)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns[c] = true
+	return c, nil
+}
+
+func (n *cutNet) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = true
+	for c := range n.conns {
+		_ = c.Close() // it is cut either way
+	}
+}
+
+// event is a payload of one customer at a time in seconds.
+func event(anonymousID string, second int64) []byte {
+	return fmt.Appendf(nil, `{"anonymousId":%q,"type":"page","messageId":"m-%s-%d","timestamp":%q}`,
+		anonymousID, anonymousID, second, time.Unix(second, 0).UTC().Format(time.RFC3339))
+}
+
+// produce writes events to partitions by a hash of nothing but their order in the arguments.
+func (w *world) produce(partition int32, values ...[]byte) {
+	w.t.Helper()
+	cl := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	defer cl.Close()
+	for _, v := range values {
+		r := &kgo.Record{Topic: "events", Partition: partition, Key: []byte("k"), Value: v}
+		if err := cl.ProduceSync(w.t.Context(), r).FirstErr(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// read returns all committed records of a topic, by partition.
+func (w *world) read(topic string) map[int32][]*kgo.Record {
+	w.t.Helper()
+	cl := w.client(kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeTopics(topic),
+		kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
+	defer cl.Close()
+	ends, err := kadm.NewClient(cl).ListCommittedOffsets(w.t.Context(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	left := map[int32]int64{}
+	for p, o := range ends[topic] {
+		if o.Offset > 0 {
+			left[p] = o.Offset
+		}
+	}
+	all := map[int32][]*kgo.Record{}
+	for len(left) > 0 {
+		fetches := cl.PollFetches(w.t.Context())
+		if err := fetches.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				all[r.Partition] = append(all[r.Partition], r)
+			}
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return all
+}
+
+// audit checks what must hold whatever happened: every input event once and in order, one start
+// per session, no gap in eventIndex, one record per session and revision. It returns the visits
+// as "anonymousId first..last events rN" of the greatest revision.
+func (w *world) audit() []string {
+	w.t.Helper()
+	in, out := w.read("events"), w.read("out")
+	type seen struct{ starts, events int }
+	sessions := map[string]*seen{}
+	for p, events := range in {
+		if len(out[p]) != len(events) {
+			w.t.Errorf("partition %d: %d events in, %d out", p, len(events), len(out[p]))
+			continue
+		}
+		for i, r := range out[p] {
+			var e struct {
+				MessageID string `json:"messageId"`
+				Context   struct {
+					Session struct {
+						ID         int64
+						Start      bool
+						EventIndex int `json:"eventIndex"`
+					}
+				}
+			}
+			if err := json.Unmarshal(r.Value, &e); err != nil {
+				w.t.Fatalf("out %d@%d: %v in %s", p, r.Offset, err, r.Value)
+			}
+			if !strings.Contains(string(events[i].Value), e.MessageID) {
+				w.t.Errorf("out %d@%d is %s, in there is %s", p, r.Offset, r.Value, events[i].Value)
+			}
+			s := e.Context.Session
+			key := fmt.Sprint(p, " ", s.ID)
+			if sessions[key] == nil {
+				sessions[key] = &seen{}
+			}
+			sessions[key].events++
+			if s.Start {
+				sessions[key].starts++
+			}
+			if s.EventIndex != sessions[key].events {
+				w.t.Errorf("out %d@%d: eventIndex %d, want %d", p, r.Offset, s.EventIndex, sessions[key].events)
+			}
+		}
+	}
+	for id, s := range sessions {
+		if s.starts != 1 {
+			w.t.Errorf("session %s has %d starts", id, s.starts)
+		}
+	}
+	return w.visits()
+}
+
+// visits returns the final revision of each visit, sorted by partition and first appearance.
+func (w *world) visits() []string {
+	w.t.Helper()
+	last, order := map[string]string{}, []string{}
+	all := w.read("visits")
+	once := map[string]bool{}
+	for p := range w.parts {
+		for _, r := range all[p] {
+			var v struct {
+				MessageID   string `json:"messageId"`
+				AnonymousID string `json:"anonymousId"`
+				Revision    int
+				StartedAt   string `json:"startedAt"`
+				EndedAt     string `json:"endedAt"`
+				Counts      struct{ Events int }
+				Session     struct{ UUID string }
+			}
+			if err := json.Unmarshal(r.Value, &v); err != nil {
+				w.t.Fatalf("visit %d@%d: %v in %s", p, r.Offset, err, r.Value)
+			}
+			if once[v.MessageID] {
+				w.t.Errorf("visit %s came twice", v.MessageID)
+			}
+			once[v.MessageID] = true
+			if _, ok := last[v.Session.UUID]; !ok {
+				order = append(order, v.Session.UUID)
+			}
+			last[v.Session.UUID] = fmt.Sprintf("%s %s..%s %d r%d", v.AnonymousID,
+				v.StartedAt, v.EndedAt, v.Counts.Events, v.Revision)
+		}
+	}
+	for i, id := range order {
+		order[i] = last[id]
+	}
+	return order
+}

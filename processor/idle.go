@@ -1,0 +1,93 @@
+package processor
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sessionizer/session"
+)
+
+// tick lets the wall clock end visits on partitions that are idle: silent for IdleAfter and read
+// to their end, which is looked up, not guessed. What an event watermark makes due is ended with
+// the events themselves.
+func (l *lane) tick(ctx context.Context) error {
+	if err := l.drain(ctx); err != nil {
+		return err
+	}
+	now := time.Now()
+	if l.host.cfg.UntilEnd || now.Sub(l.lastTick) < tickEvery {
+		return nil
+	}
+	l.lastTick = now
+	watermark := session.Time(now.UnixMilli()) - session.Time(l.host.cfg.Rules.OutOfOrder)
+	waiting := map[string][]*part{}
+	for _, p := range l.parts {
+		if p.task == nil || p.task.Next() == unknownOffset || p.task.Touched() ||
+			now.Sub(p.arrived) < l.host.cfg.IdleAfter || !p.dueAt(watermark) {
+			continue
+		}
+		waiting[p.tp.topic] = append(waiting[p.tp.topic], p)
+	}
+	for topic, parts := range waiting {
+		if err := l.tickTopic(ctx, topic, parts, watermark); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dueAt reports whether a timer may be due at a watermark.
+func (p *part) dueAt(watermark session.Time) bool {
+	next := p.state.NextDue()
+	return next != session.NoTime && next < watermark
+}
+
+func (l *lane) tickTopic(
+	ctx context.Context, topic string, parts []*part, watermark session.Time,
+) error {
+	lookup, cancel := l.host.bound(ctx, l.host.cfg.endDeadline())
+	defer cancel()
+	ends, err := l.host.adm.ListCommittedOffsets(lookup, topic)
+	if err != nil {
+		l.log.Warn("look up the end of an idle topic", zap.String("topic", topic), zap.Error(err))
+		return nil
+	}
+	for _, p := range parts {
+		end, ok := ends.Lookup(topic, p.tp.id)
+		if !ok || end.Err != nil || end.Offset != p.task.Next() {
+			continue
+		}
+		if err := l.ensureOpen(ctx); err != nil {
+			return err
+		}
+		if err := l.expire(p, watermark); err != nil {
+			return err
+		}
+		l.produce(ctx, p)
+	}
+	return nil
+}
+
+// drain goes on ending visits that are due at the event watermark, if there were more of them
+// than one transaction may hold.
+func (l *lane) drain(ctx context.Context) error {
+	if l.open || !l.overflow.Load() {
+		return nil
+	}
+	l.overflow.Store(false)
+	for _, p := range l.parts {
+		if p.task == nil || !p.dueAt(p.task.Watermark()) {
+			continue
+		}
+		if err := l.ensureOpen(ctx); err != nil {
+			return err
+		}
+		if err := l.expire(p, p.task.Watermark()); err != nil {
+			return err
+		}
+		l.produce(ctx, p)
+	}
+	return nil
+}

@@ -1,0 +1,445 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"sessionizer/session"
+	"sessionizer/state"
+)
+
+// lane is one goroutine with one transactional client: a static member of the consumer group
+// that polls, lets the tasks of its partitions work, and commits. Lanes share nothing but the
+// store and the host's look-ups.
+//
+// A lane lives through sessions. A session begins with a new client under the same transactional
+// id, which aborts what the one before left open, and ends with the first outcome that is not
+// known for sure. Start-up, crash and reset are therefore the same path.
+type lane struct {
+	host *host
+	id   int
+	txn  string // transactional id and static member id
+	log  *zap.Logger
+
+	beat     atomic.Int64 // unix ms of the last turn of the loop, for the watchdog
+	overflow atomic.Bool  // more timers are due than one transaction may hold
+
+	sess  *kgo.GroupTransactSession
+	calls *calls
+	parts map[tp]*part // assigned partitions, the ones still restoring too
+
+	open      bool // a transaction is open
+	openSince time.Time
+	dirty     bool // the session's next transaction is flagged as failed and must be emptied first
+	lastTick  time.Time
+
+	failMu sync.Mutex
+	failed error // the first produce that failed in the open transaction
+	failAt *kgo.Record
+}
+
+// tp is a topic partition.
+type tp struct {
+	topic string
+	id    int32
+}
+
+func (x tp) String() string { return fmt.Sprintf("%s/%d", x.topic, x.id) }
+
+// part is an assigned partition. Until it is restored it is paused and has no task.
+type part struct {
+	tp     tp
+	cancel context.CancelFunc // ends the restore
+	ready  <-chan restored    // its one result
+	task   *Task
+	state  *state.Partition
+	free   func() // lets another lane of this process open it
+
+	arrived time.Time // wall clock of the last record, for idle_after
+	// atMost is the first offset of the transaction that was aborted last, negative for none: the
+	// client must come back to it. A later one would mean that it went forward over records.
+	atMost int64
+	first  int64 // first offset stepped in the open transaction, negative for none
+
+	metaEnd atomic.Int64 // changelog offset behind the META record of the open transaction
+}
+
+// run is the lane's life: sessions until ctx is done or something only an operator can mend.
+func (l *lane) run(ctx context.Context) error {
+	backoff := newBackoff()
+	for {
+		began := time.Now()
+		err := l.session(ctx)
+		var reset *resetError
+		switch {
+		case err == nil, ctx.Err() != nil && errors.As(err, &reset):
+			return nil
+		case l.host.halted():
+			return errHalted
+		case !errors.As(err, &reset):
+			return err
+		}
+		if time.Since(began) > backoff.quiet() {
+			backoff = newBackoff()
+		}
+		wait := backoff.next()
+		l.log.Warn("lane reset: beginning anew from the last commit",
+			zap.String("why", reset.why), zap.Error(reset.cause), zap.Duration("wait", wait))
+		l.host.stats.resets.Add(1)
+		if err := l.host.pause(ctx, wait); err != nil {
+			return nil
+		}
+	}
+}
+
+// session runs one client until ctx is done (nil) or it must be thrown away.
+func (l *lane) session(ctx context.Context) (err error) {
+	if err := l.begin(ctx); err != nil {
+		return err
+	}
+	defer l.discard()
+	for {
+		l.beat.Store(time.Now().UnixMilli())
+		switch {
+		case l.host.halted():
+			return errHalted
+		case ctx.Err() != nil:
+			return l.finish()
+		}
+		if err := l.turn(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// begin makes the client. The producer id is initialised first thing: it aborts what a dead
+// predecessor left open, whose pending offsets would otherwise hold back the first fetch until
+// its transaction times out.
+func (l *lane) begin(ctx context.Context) error {
+	c := l.host.cfg
+	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
+	l.calls = &calls{owned: map[tp]bool{}}
+	l.failed, l.failAt = nil, nil
+	sess, err := kgo.NewGroupTransactSession(append(c.clientOpts(), l.groupOpts()...)...)
+	if err != nil {
+		return &StopError{What: "make the client of lane " + l.txn, Cause: err}
+	}
+	l.sess = sess
+	idCtx, cancel := l.host.bound(ctx, c.TransactionTimeout+c.SessionTimeout)
+	defer cancel()
+	if _, _, err := sess.Client().ProducerID(idCtx); err != nil {
+		defer l.discard()
+		if stop := fetchFault(l.txn, 0, err); stop != nil {
+			return stop
+		}
+		return &resetError{"initialise the producer id of " + l.txn, err}
+	}
+	return nil
+}
+
+func (l *lane) groupOpts() []kgo.Opt {
+	c := l.host.cfg
+	beat := min(heartbeatInterval, c.SessionTimeout/3)
+	return []kgo.Opt{
+		kgo.ConsumerGroup(c.Group),
+		kgo.InstanceID(l.txn),
+		kgo.ConsumeTopics(c.Input...),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(c.SessionTimeout),
+		kgo.HeartbeatInterval(beat),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(l.calls.assigned),
+		kgo.OnPartitionsRevoked(l.calls.left),
+		kgo.OnPartitionsLost(l.calls.left),
+		kgo.OnPartitionsCallbackBlocked(l.calls.blocked),
+		kgo.DisableAutoCommit(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // they say how far a partition was read
+		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
+		kgo.FetchMaxWait(fetchMaxWait),
+		kgo.TransactionalID(l.txn),
+		kgo.TransactionTimeout(c.TransactionTimeout),
+		kgo.RecordDeliveryTimeout(c.endDeadline()),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(producerLinger),
+		kgo.ProducerBatchCompression(c.Compression, kgo.NoCompression()),
+		kgo.ProducerBatchMaxBytesFn(l.host.batchBytes),
+		kgo.MaxBufferedRecords(txnRecordsMax),
+		kgo.MaxBufferedBytes(txnBytesMax),
+		kgo.RecordPartitioner(newPartitioner(c.DeadLetters)),
+	}
+}
+
+// turn is one round: poll, work, tick, commit.
+//
+// Rebalance callbacks run only while no poll is held: from AllowRebalance to the return of the
+// next poll. arrange takes in what they noted right after the poll, so from there to the next
+// AllowRebalance the set of partitions does not change under a worker.
+func (l *lane) turn(ctx context.Context) error {
+	fetches := l.poll(ctx)
+	if err := l.arrange(ctx); err != nil {
+		return err
+	}
+	if err := l.fetchErrors(fetches); err != nil {
+		return err
+	}
+	if err := l.work(ctx, fetches); err != nil {
+		return err
+	}
+	if err := l.tick(ctx); err != nil {
+		return err
+	}
+	if l.open && l.due() {
+		return l.commit(ctx)
+	}
+	if !l.open {
+		l.allow()
+	}
+	return nil
+}
+
+// allow lets a rebalance that waits go on.
+func (l *lane) allow() {
+	l.calls.rebalance.Store(false)
+	l.sess.AllowRebalance()
+}
+
+// poll waits for records no longer than until there is something else to do.
+func (l *lane) poll(ctx context.Context) kgo.Fetches {
+	wait := tickEvery
+	if l.open {
+		wait = min(wait, max(0, l.host.cfg.CommitInterval-time.Since(l.openSince)))
+	}
+	pollCtx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	l.calls.wakes(cancel)
+	return l.sess.PollRecords(pollCtx, pollRecordsMax)
+}
+
+// due reports whether the open transaction should be committed now.
+func (l *lane) due() bool {
+	if l.calls.waiting() || time.Since(l.openSince) >= l.host.cfg.CommitInterval {
+		return true
+	}
+	records, bytes := 0, 0
+	for _, p := range l.parts {
+		if p.task == nil {
+			continue
+		}
+		r, b, rows := p.task.Load()
+		records, bytes = records+r, bytes+b
+		if rows >= txnRowsMax {
+			return true
+		}
+	}
+	return records >= txnRecordsMax || bytes >= txnBytesMax
+}
+
+func (l *lane) fetchErrors(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
+			continue
+		}
+		var group *kgo.ErrGroupSession
+		switch {
+		case errors.Is(e.Err, kgo.ErrClientClosed):
+			return &resetError{"the client was closed", e.Err}
+		case errors.Is(e.Err, kerr.FencedInstanceID):
+			return l.host.replaced(l.txn, e.Err)
+		}
+		if stop := fetchFault(e.Topic, e.Partition, e.Err); stop != nil {
+			return stop
+		}
+		if errors.As(e.Err, &group) {
+			l.log.Warn("the group membership was interrupted", zap.Error(group.Err))
+			continue
+		}
+		l.log.Warn("fetch", zap.String("topic", e.Topic), zap.Int32("partition", e.Partition),
+			zap.Error(e.Err))
+	}
+	return nil
+}
+
+// ensureOpen begins a transaction. One that the session has flagged as failed, because a revoke
+// came between transactions, is emptied first: it could only abort.
+func (l *lane) ensureOpen(ctx context.Context) error {
+	if l.open {
+		return nil
+	}
+	if l.dirty {
+		if err := l.empty(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.sess.Begin(); err != nil {
+		return l.broken("begin a transaction", err)
+	}
+	l.open, l.openSince = true, time.Now()
+	return nil
+}
+
+func (l *lane) empty(ctx context.Context) error {
+	if err := l.sess.Begin(); err != nil {
+		return l.broken("begin a transaction", err)
+	}
+	endCtx, cancel := l.host.bound(ctx, l.host.cfg.endDeadline())
+	defer cancel()
+	if _, err := l.sess.End(endCtx, kgo.TryAbort); err != nil {
+		return l.broken("end an empty transaction", err)
+	}
+	l.dirty = false
+	return nil
+}
+
+// broken is the error of a transaction whose state is not known: the lane is reset, unless
+// another process has taken our name.
+func (l *lane) broken(what string, err error) error {
+	if fenced(err) {
+		if gone := l.host.takenOver(l.txn, l.sess.Client()); gone != nil {
+			return gone
+		}
+	}
+	return &resetError{what, err}
+}
+
+// work lets the tasks process what was polled, partitions side by side.
+func (l *lane) work(ctx context.Context, fetches kgo.Fetches) error {
+	type batch struct {
+		p       *part
+		records []*kgo.Record
+	}
+	var batches []batch
+	var err error
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) == 0 || err != nil {
+			return
+		}
+		p := l.parts[tp{f.Topic, f.Partition}]
+		if p == nil || p.task == nil {
+			err = &resetError{"take a poll's records",
+				fmt.Errorf("%s/%d is not open here", f.Topic, f.Partition)}
+			return
+		}
+		if err = p.continuous(f.Records[0].Offset, f.LogStartOffset); err == nil {
+			batches = append(batches, batch{p, f.Records})
+		}
+	})
+	if err != nil || len(batches) == 0 {
+		return err
+	}
+	if err := l.ensureOpen(ctx); err != nil {
+		return err
+	}
+	if len(batches) == 1 {
+		return l.step(ctx, batches[0].p, batches[0].records)
+	}
+	errs := make([]error, len(batches))
+	var wg sync.WaitGroup
+	for i, b := range batches {
+		wg.Go(func() { errs[i] = l.step(ctx, b.p, b.records) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// continuous guards the order of offsets: nothing may lie between the position and the first
+// record but what compaction and transactions leave out of a log.
+func (p *part) continuous(first, logStart int64) error {
+	next := p.task.Next()
+	switch {
+	case next == unknownOffset || first <= next:
+	case logStart > next:
+		return &StopError{
+			What: fmt.Sprintf("%s: the next record is %d, but the log begins at %d", p.tp, next, logStart),
+			Do:   "see OPERATING.md, \"Input lost\"",
+		}
+	}
+	if p.atMost >= 0 {
+		if first > p.atMost {
+			return &resetError{"go on after an abort",
+				fmt.Errorf("%s: expected offset %d or less, got %d", p.tp, p.atMost, first)}
+		}
+		p.atMost = -1
+	}
+	if p.first < 0 {
+		p.first = max(first, next)
+	}
+	return nil
+}
+
+// step processes the records of one partition and produces what comes of them. It is a worker:
+// it runs beside those of other partitions and is joined before the transaction goes on.
+func (l *lane) step(ctx context.Context, p *part, records []*kgo.Record) error {
+	const produceEvery = 256 // records between hand-overs, so that the client works beside us
+	for i, r := range records {
+		if err := p.task.Step(r); err != nil {
+			return err
+		}
+		if !r.Attrs.IsControl() {
+			p.arrived = time.Now()
+		}
+		if i%produceEvery == produceEvery-1 {
+			l.produce(ctx, p)
+		}
+	}
+	if err := l.expire(p, p.task.Watermark()); err != nil {
+		return err
+	}
+	l.produce(ctx, p)
+	return nil
+}
+
+// expire ends what is due and remembers if more than a transaction may hold is.
+func (l *lane) expire(p *part, tick session.Time) error {
+	n, err := p.task.Tick(tick)
+	if n == timersPerTickMax {
+		l.overflow.Store(true)
+	}
+	return err
+}
+
+func (l *lane) produce(ctx context.Context, p *part) {
+	for _, r := range p.task.Ready() {
+		l.sess.Produce(ctx, r, l.promise)
+	}
+}
+
+// promise notes the first record that the broker did not take. The end of the transaction alone
+// would report success without it.
+func (l *lane) promise(r *kgo.Record, err error) {
+	if err == nil {
+		return
+	}
+	l.failMu.Lock()
+	defer l.failMu.Unlock()
+	if l.failed == nil {
+		l.failed, l.failAt = err, r
+	}
+}
+
+// discard throws the client and everything that is not confirmed away.
+func (l *lane) discard() {
+	for _, p := range l.parts {
+		l.close(p)
+	}
+	l.parts = nil
+	l.host.closeClient(l.sess)
+}
+
+// finish commits the transaction in hand and leaves everything in order.
+func (l *lane) finish() error {
+	if !l.open {
+		return nil
+	}
+	ctx, cancel := l.host.bound(context.Background(), l.host.cfg.endDeadline())
+	defer cancel()
+	return l.commit(ctx)
+}

@@ -1,0 +1,171 @@
+package processor
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+)
+
+// calls is what the rebalance callbacks of one client note for the lane. They do nothing else:
+// a callback that waits, ends a transaction or closes the client would deadlock the group.
+type calls struct {
+	rebalance atomic.Bool // a rebalance waits for AllowRebalance
+
+	mu     sync.Mutex
+	events []moved
+	owned  map[tp]bool        // assigned and neither revoked nor lost
+	wake   context.CancelFunc // interrupts the poll
+}
+
+// moved is one partition that came or went.
+type moved struct {
+	tp   tp
+	came bool
+}
+
+func (c *calls) assigned(_ context.Context, cl *kgo.Client, ps map[string][]int32) {
+	cl.PauseFetchPartitions(ps) // before the first fetch, until the state is restored
+	c.note(ps, true)
+}
+
+func (c *calls) left(_ context.Context, _ *kgo.Client, ps map[string][]int32) { c.note(ps, false) }
+
+func (c *calls) blocked(context.Context, *kgo.Client) {
+	c.rebalance.Store(true)
+	c.interrupt()
+}
+
+func (c *calls) note(ps map[string][]int32, came bool) {
+	c.mu.Lock()
+	for topic, ids := range ps {
+		for _, id := range ids {
+			c.events = append(c.events, moved{tp{topic, id}, came})
+			if came {
+				c.owned[tp{topic, id}] = true
+			} else {
+				delete(c.owned, tp{topic, id})
+			}
+		}
+	}
+	c.mu.Unlock()
+	c.interrupt()
+}
+
+// waiting reports whether a rebalance waits for us, until take is called.
+func (c *calls) waiting() bool { return c.rebalance.Load() }
+
+// wakes names what interrupt calls from now on.
+func (c *calls) wakes(cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wake = cancel
+}
+
+func (c *calls) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wake != nil {
+		c.wake()
+	}
+}
+
+func (c *calls) take() []moved {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.events
+	c.events = nil
+	return e
+}
+
+func (c *calls) owns(x tp) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owned[x]
+}
+
+// arrange takes in what the callbacks noted, and the partitions whose restore is done.
+func (l *lane) arrange(ctx context.Context) error {
+	for _, m := range l.calls.take() {
+		p := l.parts[m.tp]
+		switch {
+		case m.came && p == nil:
+			l.adopt(ctx, m.tp)
+		case !m.came && p != nil:
+			// A revoke between two transactions flags the next one as failed.
+			l.dirty = true
+			if l.open && p.task != nil && p.task.Touched() {
+				return &resetError{"keep a transaction", errLost(p.tp)}
+			}
+			delete(l.parts, m.tp)
+			l.close(p)
+			l.log.Info("partition given up", zap.Stringer("partition", p.tp))
+		case !m.came:
+			l.dirty = true
+		}
+	}
+	return l.openRestored()
+}
+
+// adopt starts the restore of a partition that was assigned. It runs beside the lane, so that
+// the other partitions go on meanwhile.
+func (l *lane) adopt(ctx context.Context, x tp) {
+	ctx, cancel := context.WithCancel(ctx)
+	ready := make(chan restored, 1) // one result; the lane may take it late
+	l.parts[x] = &part{tp: x, cancel: cancel, ready: ready, atMost: -1, first: -1}
+	wake := l.calls.interrupt
+	l.host.workers.Go(func() {
+		ready <- l.host.restore(ctx, x, l.txn)
+		wake()
+	})
+}
+
+// openRestored lets the partitions whose state is complete take part.
+func (l *lane) openRestored() error {
+	for _, p := range l.parts {
+		if p.task != nil {
+			continue
+		}
+		select {
+		case r := <-p.ready:
+			p.state, p.free, p.task = r.state, r.free, r.task
+			if r.err != nil {
+				delete(l.parts, p.tp)
+				l.shut(p)
+				return r.err
+			}
+		default:
+			continue
+		}
+		p.arrived = time.Now()
+		l.sess.Client().ResumeFetchPartitions(map[string][]int32{p.tp.topic: {p.tp.id}})
+	}
+	return nil
+}
+
+// close gives a partition back. What its open transaction did is dropped.
+func (l *lane) close(p *part) {
+	p.cancel()
+	if p.task == nil {
+		r := <-p.ready
+		p.state, p.free = r.state, r.free
+	}
+	l.shut(p)
+}
+
+func (l *lane) shut(p *part) {
+	if p.task != nil {
+		p.task.Abort()
+	}
+	if p.state != nil {
+		if err := p.state.Close(); err != nil {
+			l.log.Warn("close the state of a partition", zap.Stringer("partition", p.tp), zap.Error(err))
+		}
+	}
+	if p.free != nil {
+		p.free()
+	}
+}

@@ -1,0 +1,302 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"sessionizer/state"
+)
+
+// restored is a partition that is ready to go on, or why it is not.
+type restored struct {
+	task  *Task
+	state *state.Partition
+	free  func()
+	err   error
+}
+
+// offsetMeta is the metadata of a committed offset: which transaction of the partition it belongs
+// to, and where in the changelog that transaction ends.
+type offsetMeta struct{ seq, changelogEnd int64 }
+
+const offsetMetaForm = "sessionizer/1 seq=%d changelog=%d"
+
+func (m offsetMeta) String() string { return fmt.Sprintf(offsetMetaForm, m.seq, m.changelogEnd) }
+
+func parseOffsetMeta(s string) (offsetMeta, bool) {
+	rest, ok := strings.CutPrefix(s, "sessionizer/1 seq=")
+	seq, end, ok2 := strings.Cut(rest, " changelog=")
+	if !ok || !ok2 {
+		return offsetMeta{}, false
+	}
+	m := offsetMeta{}
+	var err1, err2 error
+	m.seq, err1 = strconv.ParseInt(seq, 10, 64)
+	m.changelogEnd, err2 = strconv.ParseInt(end, 10, 64)
+	return m, err1 == nil && err2 == nil && m.seq > 0 && m.changelogEnd > 0
+}
+
+// restore opens the state of a partition and brings it to the transaction that the group's
+// committed offset belongs to. It ends with ctx; what it returns then is of no use but to be
+// closed. Errors that another try can mend come as *resetError.
+func (h *host) restore(ctx context.Context, x tp, txn string) restored {
+	free, err := h.acquire(ctx, x)
+	if err != nil {
+		return restored{err: &resetError{"open " + x.String(), err}}
+	}
+	r := restored{free: free}
+	if r.state, r.err = h.recover(ctx, x, txn); r.err != nil {
+		var s *StopError
+		if !errors.As(r.err, &s) {
+			r.err = &resetError{"restore " + x.String(), r.err}
+		}
+		return r
+	}
+	topics := h.cfg.topics(x.topic)
+	r.task = NewTask(h.cfg.Rules, h.cfg.Codec, r.state, x.topic, x.id, topics, h.cfg.Policy)
+	for offset, bad := range h.poisonOf(x) {
+		r.task.Poison(offset, bad)
+	}
+	return r
+}
+
+func (h *host) recover(ctx context.Context, x tp, txn string) (*state.Partition, error) {
+	if err := h.takeOver(ctx, x, txn); err != nil {
+		return nil, err
+	}
+	at, err := h.committed(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.store.Partition(x.topic, x.id)
+	if errors.Is(err, state.ErrDamaged) {
+		h.log.Warn("the local state is damaged: restoring it from the changelog",
+			zap.Stringer("partition", x), zap.Error(err))
+		p, err = h.fresh(x)
+	}
+	if err != nil {
+		return nil, &StopError{What: "open the state of " + x.String(), Cause: err,
+			Do: "see OPERATING.md, \"State directory\": it may be deleted, the changelog has all of it"}
+	}
+	q, err := h.catchUp(ctx, x, p, at)
+	if err != nil {
+		if cerr := p.Close(); q == nil && cerr != nil {
+			h.log.Warn("close the state", zap.Stringer("partition", x), zap.Error(cerr))
+		}
+		return nil, err
+	}
+	return q, h.sameInput(x, q)
+}
+
+// sameInput refuses a state that belongs to another shape of the input.
+func (h *host) sameInput(x tp, p *state.Partition) error {
+	pos, ok := p.Position()
+	switch {
+	case !ok:
+		return nil
+	case pos.InputID != h.inputID(x.topic):
+		return &StopError{What: "the input topic " + x.topic + " was deleted and created again",
+			Do: inputRecreated}
+	case pos.Partitions != h.partitions:
+		return &StopError{What: fmt.Sprintf("the input topic %s has %d partitions, the state was made with %d",
+			x.topic, h.partitions, pos.Partitions), Do: rescale}
+	}
+	return nil
+}
+
+func (h *host) fresh(x tp) (*state.Partition, error) {
+	if err := h.store.Drop(x.topic, x.id); err != nil {
+		return nil, err
+	}
+	return h.store.Partition(x.topic, x.id)
+}
+
+// committed is the group's committed offset of a partition: a stable one, not one that a
+// transaction that is still open is about to replace. At is negative where there is none.
+func (h *host) committed(ctx context.Context, x tp) (kadm.Offset, error) {
+	all, err := h.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), h.cfg.Group, x.topic)
+	if err != nil {
+		return kadm.Offset{}, fmt.Errorf("fetch the committed offset of %s: %w", x, err)
+	}
+	o, ok := all.Lookup(x.topic, x.id)
+	switch {
+	case !ok:
+		return kadm.Offset{At: -1}, nil
+	case o.Err != nil:
+		return kadm.Offset{}, fmt.Errorf("fetch the committed offset of %s: %w", x, o.Err)
+	}
+	return o.Offset, nil
+}
+
+// catchUp decides how the local state p gets to the committed offset: it is there, the tail of
+// the changelog is missing, or all of it is read again.
+func (h *host) catchUp(
+	ctx context.Context, x tp, p *state.Partition, at kadm.Offset,
+) (*state.Partition, error) {
+	local, have := p.Position()
+	target, ours := parseOffsetMeta(at.Metadata)
+	switch {
+	case at.At < 0:
+		return p, h.mustBeNew(ctx, x, have)
+	case !ours:
+		return h.adoptOffset(ctx, x, p, at)
+	case have && local.ChangelogID == h.changelogID(x.topic) && local.Seq == target.seq:
+		if local.Offset != at.At || local.ChangelogEnd != target.changelogEnd {
+			return nil, h.refuse(x, fmt.Sprintf(
+				"the committed offset is %d and the state of the same transaction is at %d", at.At, local.Offset))
+		}
+		return p, nil
+	}
+	from := int64(-1)
+	if have && h.tailWillDo(x, local, target) {
+		from = local.ChangelogEnd
+	} else if have {
+		q, err := h.reopen(x, p)
+		if err != nil {
+			return nil, err
+		}
+		p = q
+	}
+	err := h.replay(ctx, x, p, from, target)
+	if errors.Is(err, state.ErrDamaged) && from >= 0 {
+		h.log.Warn("the local state does not fit the changelog: restoring all of it",
+			zap.Stringer("partition", x), zap.Error(err))
+		q, rerr := h.reopen(x, p)
+		if rerr != nil {
+			return nil, rerr
+		}
+		p, err = q, h.replay(ctx, x, q, -1, target)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if pos, ok := p.Position(); !ok || pos.Seq != target.seq || pos.Offset != at.At {
+		return nil, h.refuse(x, fmt.Sprintf(
+			"the committed offset is %d of transaction %d, the changelog ends with offset %d of transaction %d",
+			at.At, target.seq, pos.Offset, pos.Seq))
+	}
+	return p, nil
+}
+
+// tailWillDo reports whether the local rows are a prefix of the changelog that no compaction can
+// have outdated: the same changelog, behind the target, and younger than its tombstones live.
+func (h *host) tailWillDo(x tp, local state.Position, target offsetMeta) bool {
+	keep, ok := h.topology.Int(h.cfg.ChangelogTopic(x.topic), "delete.retention.ms")
+	if !ok {
+		keep = (24 * time.Hour).Milliseconds()
+	}
+	age := time.Now().UnixMilli() - int64(local.WrittenAt)
+	return local.ChangelogID == h.changelogID(x.topic) && local.ChangelogID != [16]byte{} &&
+		local.InputID == h.inputID(x.topic) && local.Seq < target.seq &&
+		local.ChangelogEnd > 0 && local.ChangelogEnd < target.changelogEnd &&
+		age >= 0 && age < keep/2
+}
+
+func (h *host) reopen(x tp, p *state.Partition) (*state.Partition, error) {
+	if err := p.Close(); err != nil {
+		return nil, fmt.Errorf("close the state of %s: %w", x, err)
+	}
+	q, err := h.fresh(x)
+	if err != nil {
+		return nil, fmt.Errorf("begin the state of %s anew: %w", x, err)
+	}
+	return q, nil
+}
+
+// mustBeNew allows a partition without a committed offset only if nothing was ever done for it.
+func (h *host) mustBeNew(ctx context.Context, x tp, haveLocal bool) error {
+	meta, err := h.lastMeta(ctx, x)
+	if err != nil {
+		return err
+	}
+	if meta == nil && !haveLocal {
+		return nil
+	}
+	what := "the group has no committed offset, but the state directory has a position"
+	do := "the changelog topic is gone or empty: restore it, or start over with a new kafka.group " +
+		"and an empty state.dir"
+	if meta != nil {
+		what = fmt.Sprintf("the group has no committed offset, but the changelog goes up to offset %d",
+			meta.Offset)
+		do = fmt.Sprintf("set it back with: kafka-consumer-groups.sh --bootstrap-server %s --group %s "+
+			"--topic %s:%d --reset-offsets --to-offset %d --execute",
+			h.cfg.Brokers[0], h.cfg.Group, x.topic, x.id, meta.Offset)
+	}
+	return &StopError{What: x.String() + ": " + what, Do: do}
+}
+
+// adoptOffset goes on from a committed offset that is not ours, which an operator has set, if the
+// changelog's last position is exactly that offset.
+func (h *host) adoptOffset(
+	ctx context.Context, x tp, p *state.Partition, at kadm.Offset,
+) (*state.Partition, error) {
+	meta, err := h.lastMeta(ctx, x)
+	switch {
+	case err != nil:
+		return nil, err
+	case meta == nil:
+		return nil, h.refuse(x, fmt.Sprintf(
+			"the group has the committed offset %d, which no sessionizer wrote, and there is no state for it", at.At))
+	case meta.Offset != at.At:
+		return nil, h.refuse(x, fmt.Sprintf(
+			"the group's committed offset was set to %d, the state is at %d", at.At, meta.Offset))
+	}
+	q, err := h.reopen(x, p)
+	if err != nil {
+		return nil, err
+	}
+	return q, h.replay(ctx, x, q, -1, offsetMeta{meta.Seq, meta.ChangelogEnd})
+}
+
+func (h *host) refuse(x tp, what string) error {
+	return &StopError{What: x.String() + ": " + what,
+		Do: "see OPERATING.md, \"Offsets and state disagree\": set the group's offset back to the " +
+			"state's, or start over with a new kafka.group and an empty state.dir"}
+}
+
+// replay reads the changelog read_committed from an offset (negative: its beginning) up to the
+// target transaction's META record and makes it the partition's state.
+func (h *host) replay(
+	ctx context.Context, x tp, p *state.Partition, from int64, target offsetMeta,
+) error {
+	began := time.Now()
+	r, err := p.Restore()
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	var last *state.Position
+	rows := 0
+	err = h.read(ctx, x, from, target.changelogEnd, func(rec *kgo.Record) error {
+		if !state.IsMeta(rec.Key) {
+			rows++
+			return r.Apply(rec.Key, rec.Value)
+		}
+		pos, err := state.DecodeMeta(rec.Value)
+		if err != nil {
+			return err
+		}
+		pos.ChangelogEnd, pos.ChangelogID = rec.Offset+1, h.changelogID(x.topic)
+		last = &pos
+		return nil
+	})
+	if err == nil && (last == nil || last.Seq != target.seq) {
+		err = h.refuse(x, "the changelog lacks the transaction that the committed offset belongs to")
+	}
+	if err == nil {
+		err = r.Finish(*last)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("changelog %s/%d: %w", h.cfg.ChangelogTopic(x.topic), x.id, err), r.Abort())
+	}
+	h.log.Info("state restored", zap.Stringer("partition", x), zap.Int("rows", rows),
+		zap.Bool("tail", from >= 0), zap.Duration("took", time.Since(began)))
+	return nil
+}

@@ -1,0 +1,390 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionizer/schemas"
+	"sessionizer/session"
+	"sessionizer/state"
+)
+
+// Task is the work on one input partition: events in, records for the output topics out. It
+// touches no broker and reads no clock. One goroutine at a time may use it.
+//
+//	Step, Tick   change the state in its overlay and add records to Ready
+//	Close        adds the changelog records; after it neither Step nor Tick may be called
+//	Commit       after the transaction with all of Ready has committed
+//	Abort        if it did not
+type Task struct {
+	rules  *session.Rules
+	codec  *schemas.Codec
+	part   *state.Partition
+	topics Topics
+	policy Policy
+
+	topic     string
+	partition int32
+
+	// next is the offset of the next input record, unknownOffset before the first one of a
+	// partition that has no position. Records below it were processed already.
+	next int64
+	// epoch is the leader epoch of the last record, for the committed offset; -1: none.
+	epoch   int32
+	marks   session.Watermarks
+	touched bool
+
+	confirmed state.Position // as of the last commit
+	pending   state.Position // as of Close
+
+	// poison holds offsets whose records the broker refused, with what is said of them.
+	poison map[int64]*schemas.BadInput
+
+	box     box
+	scanned schemas.Scanned
+	state   session.State
+	outcome session.Outcome
+	key     []byte
+	row     []byte
+	headers []schemas.Header
+	due     [][]byte
+
+	Stats TaskStats
+}
+
+// Topics names where a task's records go. An empty changelog: none is written.
+type Topics struct {
+	Output, Visits, DeadLetters, Changelog string
+	VisitsByAnonymousID                    bool // the record key of visits; false: the session's uuid
+}
+
+// TaskStats counts what a task did since it was made, aborted work included.
+type TaskStats struct {
+	In, Out, Visits, DeadLetters, Skipped int64
+	BytesIn                               int64
+	Notes                                 [16]int64 // by bit of session.Notes
+	ScanNotes                             [16]int64 // by bit of schemas.ScanNotes
+	Dead                                  map[schemas.Reason]int64
+}
+
+const unknownOffset = -1
+
+// NewTask returns the task of an open partition. The partition's confirmed position is where it
+// goes on; without one it begins with the first record it is given.
+func NewTask(
+	r *session.Rules, c *schemas.Codec, p *state.Partition, topic string, partition int32,
+	topics Topics, policy Policy,
+) *Task {
+	t := &Task{
+		rules: r, codec: c, part: p, topics: topics, policy: policy,
+		topic: topic, partition: partition,
+		epoch:  -1,
+		poison: map[int64]*schemas.BadInput{},
+	}
+	t.Stats.Dead = map[schemas.Reason]int64{}
+	t.rewind()
+	return t
+}
+
+// rewind goes back to the confirmed position.
+func (t *Task) rewind() {
+	pos, ok := t.part.Position()
+	if !ok {
+		pos = state.Position{
+			Offset:     unknownOffset,
+			Watermarks: session.Watermarks{Event: session.NoTime, Tick: session.NoTime},
+		}
+	}
+	t.confirmed, t.next, t.marks, t.touched = pos, pos.Offset, pos.Watermarks, false
+	t.marks.Tick = t.marks.Event
+	t.box.reset()
+}
+
+// Next is the offset of the next input record, negative where none was seen yet.
+func (t *Task) Next() int64 { return t.next }
+
+// Touched reports whether the open transaction holds anything of this partition.
+func (t *Task) Touched() bool { return t.touched }
+
+// Watermark is the partition's event watermark.
+func (t *Task) Watermark() session.Time { return t.marks.Event }
+
+// Step processes one input record. An error is not the record's fault: the state cannot be read,
+// or the policy for its kind of badness is to stop.
+func (t *Task) Step(in *kgo.Record) error {
+	if t.next != unknownOffset && in.Offset < t.next {
+		t.Stats.Skipped++
+		return nil
+	}
+	t.next, t.epoch, t.touched = in.Offset+1, in.LeaderEpoch, true
+	if in.Attrs.IsControl() {
+		return nil
+	}
+	t.Stats.In++
+	t.Stats.BytesIn += int64(len(in.Value))
+	if in.Value == nil {
+		t.forward(in, nil)
+		return nil
+	}
+	if bad := t.poison[in.Offset]; bad != nil {
+		return t.refuse(in, bad)
+	}
+	at := schemas.Record{Key: in.Key, Timestamp: session.Time(in.Timestamp.UnixMilli())}
+	return t.step(in, at)
+}
+
+// StepLine is Step for a line of a file, whose record timestamp is in the line.
+func (t *Task) StepLine(in *kgo.Record, fallback session.Time) error {
+	t.next, t.touched = in.Offset+1, true
+	t.Stats.In++
+	t.Stats.BytesIn += int64(len(in.Value))
+	return t.step(in, schemas.Record{Key: in.Key, File: true, Fallback: fallback})
+}
+
+// EventTime is the time of the last event that was stepped.
+func (t *Task) EventTime() session.Time { return t.scanned.Event.Time }
+
+func (t *Task) step(in *kgo.Record, at schemas.Record) error {
+	if bad := t.codec.Scan(in.Value, at, &t.scanned); bad != nil {
+		return t.refuse(in, bad)
+	}
+	e := &t.scanned.Event
+	e.Offset = in.Offset
+	t.key = session.AppendKey(t.key[:0], e.Source, e.AnonymousID)
+	if err := t.load(t.key); err != nil {
+		return err
+	}
+	t.marks.Tick = t.marks.Event
+	t.rules.Step(&t.state, e, &t.marks, &t.outcome)
+	note(&t.Stats.Notes, t.outcome.Notes)
+	note(&t.Stats.ScanNotes, t.scanned.Notes)
+	if bad := deadOf(t.outcome.Dead); bad != nil {
+		return t.refuse(in, bad)
+	}
+	for i := range t.outcome.Before {
+		t.visit(e.Source, e.AnonymousID, &t.outcome.Before[i], in.Offset)
+	}
+	t.forward(in, &t.outcome.Stamp)
+	for i := range t.outcome.After {
+		t.visit(e.Source, e.AnonymousID, &t.outcome.After[i], in.Offset+1)
+	}
+	t.store(t.key)
+	return nil
+}
+
+func deadOf(d session.Dead) *schemas.BadInput {
+	switch d {
+	case session.DeadInvalidID:
+		return &schemas.BadInput{Reason: schemas.InvalidID, Message: "the session id is not valid"}
+	case session.DeadTooLate:
+		return &schemas.BadInput{
+			Reason:  schemas.TooLate,
+			Message: "the event is older than the watermark by more than time.lateness",
+		}
+	}
+	return nil
+}
+
+// note counts each bit of a set.
+func note[N ~uint16](counts *[16]int64, set N) {
+	for ; set != 0; set &= set - 1 {
+		counts[bits.TrailingZeros16(uint16(set))]++
+	}
+}
+
+func (t *Task) load(key []byte) error {
+	row, history, err := t.part.Get(key)
+	if err == nil {
+		err = t.state.Decode(row, history)
+	}
+	if err != nil {
+		return fmt.Errorf("state of %s/%d: %w", t.topic, t.partition, err)
+	}
+	return nil
+}
+
+func (t *Task) store(key []byte) {
+	if t.state.HistoryChanged {
+		t.row = t.state.AppendHistory(t.row[:0])
+		t.part.PutHistory(key, t.row)
+	}
+	t.row = t.state.AppendRow(t.row[:0])
+	t.part.Put(key, t.row, t.rules.Due(&t.state))
+}
+
+// forward adds the event itself, with its stamp if it has one.
+func (t *Task) forward(in *kgo.Record, stamp *session.Stamp) {
+	r := t.box.add(in.Offset)
+	r.Topic, r.Partition = t.topics.Output, t.partition
+	r.Key, r.Value, r.Headers, r.Timestamp = in.Key, in.Value, in.Headers, in.Timestamp
+	t.Stats.Out++
+	if stamp == nil {
+		t.box.bytes += len(in.Value)
+		return
+	}
+	const stampBytes = 512 // what a stamp adds at most, in the usual case
+	v := t.box.room(len(in.Value) + stampBytes)
+	r.Value = t.box.keep(t.codec.AppendStamped(v, in.Value, &t.scanned, stamp))
+}
+
+// visit adds a Visit Ended record.
+func (t *Task) visit(source, anonymousID []byte, e *session.Ended, decidedAt int64) {
+	const endedBytes = 1024
+	o := schemas.Origin{Topic: t.topic, Partition: t.partition, DecidedAt: decidedAt}
+	key := t.box.room(endedBytes)
+	if t.topics.VisitsByAnonymousID {
+		key = append(key, anonymousID...)
+	} else {
+		key = appendUUID(key, e.Session.UUID)
+	}
+	key = t.box.keep(key)
+	r := t.box.add(decidedAt)
+	r.Topic, r.Partition, r.Key = t.topics.Visits, t.partition, key
+	r.Value = t.box.keep(t.codec.AppendEnded(t.box.room(endedBytes), source, anonymousID, e, o))
+	t.Stats.Visits++
+}
+
+// refuse sends a bad event where the policy says.
+func (t *Task) refuse(in *kgo.Record, bad *schemas.BadInput) error {
+	t.Stats.Dead[bad.Reason]++
+	switch t.policy.Of(bad.Reason) {
+	case Pass:
+		t.forward(in, nil)
+		return nil
+	case Fail:
+		return &StopError{
+			What: fmt.Sprintf("record %s/%d@%d is bad (%s: %s) and dead_letters.on says fail",
+				t.topic, t.partition, in.Offset, bad.Reason, bad.Message),
+			Do: "mend or skip the record, or set dead_letters.on." + string(bad.Reason) +
+				" to dead_letter or pass",
+		}
+	}
+	r := t.box.add(in.Offset)
+	r.Topic, r.Partition = t.topics.DeadLetters, t.partition
+	r.Key, r.Value, r.Timestamp = in.Key, in.Value, in.Timestamp
+	r.Headers = make([]kgo.RecordHeader, 0, len(in.Headers)+len(t.headers))
+	r.Headers = append(r.Headers, in.Headers...)
+	t.headers = schemas.DeadLetterHeaders(t.headers[:0], t.topic, t.partition, in.Offset, bad)
+	for _, h := range t.headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	t.box.bytes += len(in.Value)
+	t.Stats.DeadLetters++
+	return nil
+}
+
+// Tick ends the visits that are due at a tick watermark, at most timersPerTickMax of them, and
+// returns how many keys it looked at. tick is the event watermark, or on an idle partition what
+// the wall clock allows.
+func (t *Task) Tick(tick session.Time) (int, error) {
+	if tick == session.NoTime {
+		return 0, nil
+	}
+	t.due = t.part.Due(tick, timersPerTickMax, t.due[:0])
+	marks := session.Watermarks{Event: t.marks.Event, Tick: max(tick, t.marks.Event)}
+	for _, key := range t.due {
+		if err := t.load(key); err != nil {
+			return 0, err
+		}
+		t.rules.Expire(&t.state, marks, &t.outcome)
+		source, anonymousID, err := session.SplitKey(key, t.row)
+		if err != nil {
+			return 0, fmt.Errorf("state of %s/%d: %w", t.topic, t.partition, err)
+		}
+		for i := range t.outcome.Before {
+			t.visit(source, anonymousID, &t.outcome.Before[i], t.next)
+		}
+		t.store(key)
+	}
+	if len(t.due) > 0 {
+		t.touched = true
+		t.marks.Tick = max(t.marks.Tick, marks.Tick)
+	}
+	return len(t.due), nil
+}
+
+// Ready returns the records to produce since the last call, in their order. They stay valid
+// until Commit or Abort.
+func (t *Task) Ready() []*kgo.Record { return t.box.take() }
+
+// Origin returns the offset of the input record that a record of Ready came of.
+func (t *Task) Origin(r *kgo.Record) (int64, bool) { return t.box.origin(r) }
+
+// appendUUID appends the text form of a UUID, RFC 9562 section 4.
+func appendUUID(dst []byte, u [16]byte) []byte {
+	for i, b := range u {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			dst = append(dst, '-')
+		}
+		dst = append(dst, "0123456789abcdef"[b>>4], "0123456789abcdef"[b&15])
+	}
+	return dst
+}
+
+// Load says how much the open transaction holds.
+func (t *Task) Load() (records, bytes, rows int) {
+	rows, rowBytes := t.part.Dirty()
+	return t.box.count, t.box.bytes + rowBytes, rows
+}
+
+// ErrNoPosition: a partition without a position was touched before a record of it was seen.
+var ErrNoPosition = errors.New("no position")
+
+// Close completes the transaction: it adds the changelog records, the position last. now is the
+// wall clock; it is kept only as the age of the local copy.
+func (t *Task) Close(partitions int32, inputID [16]byte, now time.Time) (*kgo.Record, error) {
+	if t.next == unknownOffset {
+		return nil, fmt.Errorf("commit %s/%d: %w", t.topic, t.partition, ErrNoPosition)
+	}
+	t.part.Changes(func(key, value []byte) bool {
+		t.change(key, value)
+		return true
+	})
+	p := t.confirmed
+	p.Seq++
+	p.Offset, p.Watermarks, p.Partitions, p.InputID = t.next, t.marks, partitions, inputID
+	p.WrittenAt = session.Time(now.UnixMilli())
+	p.Digest = t.part.Digest()
+	t.pending = p
+	if t.topics.Changelog == "" {
+		return nil, nil
+	}
+	return t.change(state.MetaKey, state.AppendMeta(nil, p)), nil
+}
+
+func (t *Task) change(key, value []byte) *kgo.Record {
+	v := t.box.keep(append(t.box.room(len(value)), value...))
+	k := t.box.keep(append(t.box.room(len(key)), key...))
+	r := t.box.add(t.next)
+	r.Topic, r.Partition, r.Key, r.Value = t.topics.Changelog, t.partition, k, v
+	return r
+}
+
+// Pending is the position that the open transaction commits, valid after Close.
+func (t *Task) Pending() state.Position { return t.pending }
+
+// Commit makes the closed transaction the confirmed state. changelogEnd is the changelog offset
+// behind its last record, changelogID the changelog's topic id.
+func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
+	t.pending.ChangelogEnd, t.pending.ChangelogID = changelogEnd, changelogID
+	if err := t.part.Commit(t.pending); err != nil {
+		return fmt.Errorf("confirm %s/%d: %w", t.topic, t.partition, err)
+	}
+	t.confirmed, t.touched = t.pending, false
+	t.box.reset()
+	return nil
+}
+
+// Abort drops what the open transaction did.
+func (t *Task) Abort() {
+	t.part.Abort()
+	t.rewind()
+}
+
+// Poison marks an input offset whose record cannot be produced; the next Step of it goes to the
+// dead letters.
+func (t *Task) Poison(offset int64, bad *schemas.BadInput) { t.poison[offset] = bad }
