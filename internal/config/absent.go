@@ -19,6 +19,8 @@ func absences() []absence {
 		{"input.format", "Avro", func(c *Config) bool { return c.Input.Format == "avro" }},
 		{"output.headers", "session-* record headers",
 			func(c *Config) bool { return c.Output.Headers }},
+		{"output.fields", "the field campaign",
+			func(c *Config) bool { return slices.Contains(c.Output.Fields, "campaign") }},
 		{"visits.format", "Avro", func(c *Config) bool { return c.Visits.Format == "avro" }},
 		{"visits.started", "Visit Started", func(c *Config) bool { return c.Visits.Started }},
 		{"profile", "this profile",
@@ -59,9 +61,6 @@ func registryAbsences() []absence {
 			func(c *Config) bool { return c.Registry.TLS.ServerName != "" }},
 	}
 }
-
-// profilesAbsent are the profiles that come later.
-func profilesAbsent() []string { return []string{"rudderstack", "snowplow", "tracardi"} }
 
 func (l *loader) checkAbsences() {
 	for _, a := range absences() {

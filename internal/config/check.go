@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"slices"
 	"strings"
 	"time"
 )
@@ -18,10 +17,10 @@ func (l *loader) check() {
 	l.checkSASL()
 	l.checkTLS()
 	l.checkPolicies()
-	if l.sources.Offline {
-		return
+	if !l.sources.Offline {
+		l.checkInstance()
 	}
-	l.checkInstance()
+	l.checkEngine()
 }
 
 // cross is a fault between keys: it is told at the one that was given last.
@@ -98,7 +97,6 @@ func (l *loader) checkTimes() {
 		l.checkBoundaryAt("session.timeout", c.Session.Timeout)
 		l.checkBoundaryAt("session.mobile_timeout", c.Session.MobileTimeout)
 	}
-	l.checkRetained()
 }
 
 // checkBoundaryAt refuses a timeout that boundary: at, which makes every one a
@@ -107,19 +105,6 @@ func (l *loader) checkBoundaryAt(key string, timeout time.Duration) {
 	if timeout <= time.Millisecond {
 		l.cross(faultf("%s leaves nothing with session.boundary at", durationText(timeout)),
 			key, "session.boundary")
-	}
-}
-
-// checkRetained warns of a count of retained sessions that late events can
-// outrun: a key whose sessions follow each other at the timeout has
-// lateness / timeout + 2 of them within lateness.
-func (l *loader) checkRetained() {
-	c := &l.config
-	least := int64(c.Time.Lateness/min(c.Session.Timeout, c.Session.MobileTimeout)) + 2
-	if c.Session.Retained != 0 && int64(c.Session.Retained) < least {
-		l.warn("session.retained", faultf(
-			"%d is less than time.lateness / timeout + 2 = %d: a busy key's sessions are evicted early",
-			c.Session.Retained, least))
 	}
 }
 
@@ -275,22 +260,3 @@ func (l *loader) checkInstance() {
 	}
 	c.Kafka.Instance = name
 }
-
-// isPath tells a path to a profile from the name of one.
-func isPath(profile string) bool {
-	return strings.ContainsAny(profile, `/\`) || strings.HasSuffix(profile, ".yaml") ||
-		strings.HasSuffix(profile, ".yml")
-}
-
-func (l *loader) checkProfile() {
-	p := l.config.Profile
-	if isPath(p) || slices.Contains(profilesAbsent(), p) || slices.Contains(profilesThere(), p) {
-		return
-	}
-	f := faultf("no such profile: %s", shown(p))
-	f.nearest = nearest(p, slices.Concat(profilesThere(), profilesAbsent()), "")
-	l.cross(f, "profile")
-}
-
-// profilesThere are the profiles of this version.
-func profilesThere() []string { return []string{"krenalis", "segment"} }

@@ -48,7 +48,7 @@ func TestLoad_DefaultsStandAlone(t *testing.T) {
 		t.Fatalf("faults %v, warnings %v", err, warnings)
 	}
 	want := Defaults()
-	want.Kafka.Instance = "host-1"
+	want.Kafka.Instance, want.Session.IDType = "host-1", "int64"
 	if !reflect.DeepEqual(*c, want) {
 		t.Fatalf("got  %+v\nwant %+v", *c, want)
 	}
@@ -126,7 +126,7 @@ func TestLoad_EveryDefaultMayBeWrittenOut(t *testing.T) {
 		t.Fatalf("faults %v, warnings %v", err, warnings)
 	}
 	want := Defaults()
-	want.Kafka.Instance = "host-1"
+	want.Kafka.Instance, want.Session.IDType = "host-1", "int64"
 	if !reflect.DeepEqual(*c, want) {
 		t.Fatalf("got  %+v\nwant %+v", *c, want)
 	}
@@ -334,6 +334,7 @@ func TestLoad_Faults(t *testing.T) {
 func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 	asked := []string{
 		"kafka.sasl.mechanism=OAUTHBEARER", "input.format=avro", "output.headers=true",
+		"output.fields=id,campaign",
 		"visits.format=avro", "visits.started=true", "registry.url=http://r:8081",
 		"registry.username=u", "registry.password_file=/p", "registry.tls.enabled=true",
 		"registry.tls.ca_file=/p", "registry.tls.cert_file=/p", "registry.tls.key_file=/p",
@@ -366,15 +367,15 @@ func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 }
 
 func TestLoad_WarningsDoNotStop(t *testing.T) {
-	w := inFile("session:\n  retained: 64\nkafka:\n  transaction_timeout: 20s\n" +
+	w := inFile("session:\n  retained: 40\nkafka:\n  transaction_timeout: 20s\n" +
 		"dead_letters:\n  on:\n    too_late: fail\n")
 	c, warnings, err := w.load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
-		`sessionizer.yaml:2: session.retained: 64 is less than time.lateness / timeout + 2 = 290: ` +
-			`a busy key's sessions are evicted early`,
+		`sessionizer.yaml:2: session.retained: retained is 40: a key can have 50 sessions within the ` +
+			`lateness, the oldest ones would be evicted`,
 		`sessionizer.yaml:4: kafka.transaction_timeout: 20s is more than kafka.session_timeout (10s): ` +
 			`who takes over from a dead process may wait for the rest of it`,
 		`sessionizer.yaml:7: dead_letters.on.too_late: has no effect: time.too_late is pass`,

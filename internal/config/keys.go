@@ -56,8 +56,7 @@ func reasons() []string {
 func pathNames() []string {
 	return []string{
 		"anonymous_id", "user_id", "message_id", "type", "event", "timestamp", "original_timestamp",
-		"sent_at", "received_at", "session_id", "session_start", "source", "context", "channel",
-		"library",
+		"sent_at", "received_at", "session_id", "session_start", "source", "channel", "library",
 	}
 }
 
@@ -207,8 +206,7 @@ func sessionKeys() []key {
 		{name: "session.ids", about: "assign, adopt or enforce: what a client's session id is worth",
 			set: choice(func(c *Config) *string { return &c.Session.IDs }, "assign", "adopt", "enforce")},
 		{name: "session.id_type", about: "int64, uuid or string; default: the profile's",
-			set: choice(func(c *Config) *string { return &c.Session.IDType },
-				"", "int64", "uuid", "string")},
+			set: idType},
 		{name: "session.on_missing", about: "continue or none: an event without a client id",
 			set: choice(func(c *Config) *string { return &c.Session.OnMissing }, "continue", "none")},
 		{name: "session.on_invalid", about: "replace, strip or dead_letter: an invalid client id",

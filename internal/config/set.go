@@ -188,6 +188,15 @@ func outputFields(c *Config, v value) *fault {
 	return nil
 }
 
+// idType takes a type of ids. An empty one leaves the profile's in force.
+func idType(c *Config, v value) *fault {
+	if v.shape == scalar && v.text == "" && v.tag != "!!null" {
+		return nil
+	}
+	set := choice(func(c *Config) *string { return &c.Session.IDType }, "int64", "uuid", "string")
+	return set(c, v)
+}
+
 // countRules keeps only how many rules there are.
 func countRules(c *Config, v value) *fault {
 	items, f := asList(v)

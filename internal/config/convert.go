@@ -1,0 +1,131 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"sessionizer/schemas"
+	"sessionizer/session"
+)
+
+// SessionRules are the rules of the machine, compiled.
+func (c *Config) SessionRules() (*session.Rules, error) {
+	r := &session.Rules{
+		Timeout:          millis(c.Session.Timeout),
+		MobileTimeout:    millis(c.Session.MobileTimeout),
+		BoundaryAt:       c.Session.Boundary == "at",
+		SplitUserChange:  slices.Contains(c.Session.Splits, "user_change"),
+		SplitClientStart: slices.Contains(c.Session.Splits, "client_start"),
+		Retained:         c.Session.Retained,
+		Remembered:       c.Session.Remembered,
+		OutOfOrder:       millis(c.Time.OutOfOrder),
+		Lateness:         millis(c.Time.Lateness),
+		Retention:        millis(c.Time.Retention),
+		IDType:           c.idType(),
+	}
+	switch c.Session.IDs {
+	case "assign":
+		r.Mode = session.Assign
+	case "adopt":
+		r.Mode = session.Adopt
+	case "enforce":
+		r.Mode = session.Enforce
+	}
+	if c.Session.OnMissing == "none" {
+		r.OnMissing = session.MissingNone
+	}
+	switch c.Session.OnInvalid {
+	case "strip":
+		r.OnInvalid = session.InvalidStrip
+	case "dead_letter":
+		r.OnInvalid = session.InvalidDeadLetter
+	}
+	if c.Time.TooLate == "dead_letter" {
+		r.TooLate = session.TooLateDeadLetter
+	}
+	if err := r.Compile(); err != nil {
+		return nil, fmt.Errorf("compile the session rules: %w", err)
+	}
+	return r, nil
+}
+
+// Codec is the codec of the profile as the configuration changes it.
+func (c *Config) Codec() (*schemas.Codec, error) {
+	profile, err := schemas.LoadProfile(c.Profile)
+	if err != nil {
+		return nil, err
+	}
+	config := schemas.Config{
+		Profile: profile, Paths: c.Paths,
+		IDType: c.idType(), Assign: c.Session.IDs == "assign",
+		Fields: c.Output.Fields, FutureTolerance: millis(c.Time.FutureTolerance),
+		Limits: schemas.Limits{
+			Record: int(c.Limits.Record), JSONDepth: c.Limits.JSONDepth,
+			AnonymousID: int(c.Limits.AnonymousID),
+		},
+	}
+	for _, name := range c.Time.Sources {
+		source, err := schemas.ParseTimeSource(name)
+		if err != nil {
+			return nil, fmt.Errorf("time.sources: %w", err)
+		}
+		config.TimeSources = append(config.TimeSources, source)
+	}
+	return schemas.NewCodec(config)
+}
+
+func (c *Config) idType() session.IDType {
+	switch c.Session.IDType {
+	case "uuid":
+		return session.IDUUID
+	case "string":
+		return session.IDString
+	}
+	return session.IDInt64
+}
+
+func millis(d time.Duration) session.Millis { return session.Millis(d / time.Millisecond) }
+
+// checkEngine lets the parts of the engine check what they alone know: paths,
+// fields, the rules as a whole. They are asked last, and only where the keys
+// themselves are right, so that nothing is told twice.
+func (l *loader) checkEngine() {
+	if len(l.faults) > 0 {
+		return
+	}
+	if _, err := l.config.Codec(); err != nil {
+		l.engineFaults(err)
+	}
+	rules, err := l.config.SessionRules()
+	if err != nil {
+		l.engineFaults(err)
+		return
+	}
+	for _, sentence := range rules.Warnings() {
+		l.warn("session.retained", faultf("%s", sentence))
+	}
+}
+
+// engineFaults takes joined errors apart.
+func (l *loader) engineFaults(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			l.engineFaults(one)
+		}
+		return
+	}
+	key, problem := l.engineKey(err.Error())
+	l.fault(l.origins[key], key, faultf("%s", problem))
+}
+
+// engineKey finds the key that an engine's error begins with, "paths.source: ".
+func (l *loader) engineKey(message string) (key, problem string) {
+	for i := range l.table {
+		name := l.table[i].name
+		if len(message) > len(name)+2 && message[:len(name)+2] == name+": " {
+			return name, message[len(name)+2:]
+		}
+	}
+	return "", message
+}
