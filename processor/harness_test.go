@@ -208,19 +208,26 @@ func (n *cutNet) cut() {
 	}
 }
 
-// event is a payload of one customer at a time in seconds.
-func event(anonymousID string, second int64) []byte {
-	return fmt.Appendf(nil, `{"anonymousId":%q,"type":"page","messageId":"m-%s-%d","timestamp":%q}`,
-		anonymousID, anonymousID, second, time.Unix(second, 0).UTC().Format(time.RFC3339))
+// epoch is when a bubble begins.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// event is an event of a customer, so many seconds after the epoch.
+func event(anonymousID string, second int) *kgo.Record {
+	at := epoch.Add(time.Duration(second) * time.Second)
+	return &kgo.Record{
+		Key: []byte(anonymousID), Timestamp: at,
+		Value: fmt.Appendf(nil, `{"anonymousId":%q,"type":"page","messageId":"m-%s-%d","timestamp":%q}`,
+			anonymousID, anonymousID, second, at.Format(time.RFC3339)),
+	}
 }
 
-// produce writes events to partitions by a hash of nothing but their order in the arguments.
-func (w *world) produce(partition int32, values ...[]byte) {
+// produce writes events to a partition of the input.
+func (w *world) produce(partition int32, events ...*kgo.Record) {
 	w.t.Helper()
 	cl := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	defer cl.Close()
-	for _, v := range values {
-		r := &kgo.Record{Topic: "events", Partition: partition, Key: []byte("k"), Value: v}
+	for _, r := range events {
+		r.Topic, r.Partition = "events", partition
 		if err := cl.ProduceSync(w.t.Context(), r).FirstErr(); err != nil {
 			w.t.Fatal(err)
 		}

@@ -15,13 +15,15 @@ func TestRun(t *testing.T) {
 			c := w.config("a")
 			c.UntilEnd = true
 			w.create(c)
-			now := time.Now().Unix()
-			w.produce(0, event("ana", now), event("ana", now+10), event("bob", now+20), event("ana", now+4000))
-			w.produce(1, event("cleo", now))
+			w.produce(0, event("ana", 0), event("ana", 10), event("bob", 20), event("ana", 4000))
+			w.produce(1, event("cleo", 0))
 			if err := w.start(c).wait(); err != nil {
 				t.Fatal(err)
 			}
-			want := []string{}
+			want := []string{
+				"ana 2000-01-01T00:00:00.000Z..2000-01-01T00:00:10.000Z 2 r1",
+				"bob 2000-01-01T00:00:20.000Z..2000-01-01T00:00:20.000Z 1 r1",
+			}
 			got := w.audit()
 			if !slices.Equal(got, want) {
 				t.Errorf("visits %q, want %q", got, want)
@@ -33,11 +35,14 @@ func TestRun(t *testing.T) {
 			c := w.config("a")
 			w.create(c)
 			m := w.start(c)
-			now := time.Now()
-			w.produce(1, event("ana", now.Unix()))
-			w.advance(31*time.Minute + 2*time.Second)
-			got := w.audit()
-			if len(got) != 1 {
+			w.produce(1, event("ana", 0))
+			// The visit is due at its end + timeout + out_of_order, and out within 2 s of it.
+			w.advance(31*time.Minute - time.Since(epoch) - time.Second)
+			if got := w.visits(); len(got) != 0 {
+				t.Errorf("visits %q before their time", got)
+			}
+			w.advance(3 * time.Second)
+			if got := w.audit(); len(got) != 1 {
 				t.Errorf("visits %q, want one", got)
 			}
 			m.stop()
