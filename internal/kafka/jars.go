@@ -12,8 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
+	"strings"
 )
 
 //go:embed pom.xml
@@ -113,9 +113,10 @@ func java(ctx context.Context) (string, error) {
 // javaMajor reads the feature version out of what `java -version` prints. Before Java 9 the text
 // began with 1., as in 1.8.0_392, and the 1 is returned: too old, which is all that matters.
 func javaMajor(out string) (int, error) {
-	m := regexp.MustCompile(`version "(\d+)`).FindStringSubmatch(out)
-	if m == nil {
+	_, version, found := strings.Cut(out, `version "`)
+	if !found {
 		return 0, errors.New("no version in its output")
 	}
-	return strconv.Atoi(m[1])
+	digits := len(version) - len(strings.TrimLeft(version, "0123456789"))
+	return strconv.Atoi(version[:digits])
 }
