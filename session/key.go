@@ -1,14 +1,149 @@
 package session
 
-import "errors"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"strconv"
+)
+
+// A state key begins with its form: the ids of most keys are UUIDs, and 17 bytes hold those.
+const (
+	keyUUID = 1 // the 16 bytes of a canonical UUID; no source
+	keyText = 2 // length of the source (uvarint), source, anonymous id
+)
+
+// AppendKey appends the state key of (source, anonymousID): a canonical lower-case UUID without a
+// source as a tag and its 16 bytes, everything else as a tag, the length of the source as an
+// unsigned varint, source, id. Different pairs have different keys.
+func AppendKey(dst, source, anonymousID []byte) []byte {
+	if len(source) == 0 {
+		if uuid, ok := parseUUID(anonymousID); ok {
+			return append(append(dst, keyUUID), uuid[:]...)
+		}
+	}
+	dst = append(dst, keyText)
+	dst = binary.AppendUvarint(dst, uint64(len(source)))
+	dst = append(dst, source...)
+	return append(dst, anonymousID...)
+}
+
+var errKey = errors.New("not the form of a state key")
+
+// SplitKey is the inverse of AppendKey. The results alias key or scratch, which is used if it has
+// room for 36 bytes.
+func SplitKey(key, scratch []byte) (source, anonymousID []byte, err error) {
+	if len(key) == 0 {
+		return nil, nil, errKey
+	}
+	switch rest := key[1:]; key[0] {
+	case keyUUID:
+		if len(rest) != 16 {
+			return nil, nil, errKey
+		}
+		return nil, appendUUID(scratch[:0], [16]byte(rest)), nil
+	case keyText:
+		length, n := binary.Uvarint(rest)
+		if n <= 0 || length > uint64(len(rest)-n) {
+			return nil, nil, errKey
+		}
+		rest = rest[n:]
+		return rest[:length:length], rest[length:], nil
+	default:
+		return nil, nil, errKey
+	}
+}
+
+const (
+	uuidTextLength = 36
+	// uuidShiftMs is how far the time of a session's UUIDv7 lies before its id. Krenalis' published
+	// mapping; ids whose time does not fit the 48 bits of a UUIDv7 get a UUIDv8.
+	uuidShiftMs  = 1000
+	uuidTimeEnd  = int64(1) << 48
+	hashedAtOnce = 1200 // bytes of source, anonymous id and id that are hashed without an allocation
+)
 
 // UUID returns the uuid of a session.
-func UUID(source, anonymousID []byte, id ID, t IDType) [16]byte { return [16]byte{} }
-
-// AppendKey appends the state key of (source, anonymousID).
-func AppendKey(dst, source, anonymousID []byte) []byte { return append(dst, anonymousID...) }
-
-// SplitKey is the inverse of AppendKey.
-func SplitKey(key, scratch []byte) (source, anonymousID []byte, err error) {
-	return nil, nil, errors.New("split key")
+//
+// An id with a number (every server id) has the UUIDv7 of time id - 1000 ms whose other 74 bits are
+// the first of SHA-256(anonymousID + "|" + decimal id), Krenalis' published mapping; where that time
+// is negative or has more than 48 bits it is the UUIDv8 of the first bits of the same hash. A
+// client's UUID is its own. A client's string has the UUIDv8 of SHA-256(anonymousID + "|" + text). A
+// source that is not empty is hashed in front: source + NUL + anonymousID.
+func UUID(source, anonymousID []byte, id ID, t IDType) [16]byte {
+	if id.Int == 0 && t == IDUUID {
+		uuid, _ := parseUUID(id.Text)
+		return uuid
+	}
+	var room [hashedAtOnce]byte
+	text := room[:0]
+	if len(source) > 0 {
+		text = append(append(text, source...), 0)
+	}
+	text = append(append(text, anonymousID...), '|')
+	if id.Int == 0 {
+		text = append(text, id.Text...)
+	} else {
+		text = strconv.AppendInt(text, id.Int, 10)
+	}
+	hash := sha256.Sum256(text)
+	var uuid [16]byte
+	if id.Int >= uuidShiftMs && id.Int < uuidTimeEnd+uuidShiftMs {
+		var time [8]byte
+		binary.BigEndian.PutUint64(time[:], uint64(id.Int-uuidShiftMs))
+		copy(uuid[:6], time[2:])
+		copy(uuid[6:], hash[:])
+		uuid[6] = uuid[6]&0x0f | 0x70
+	} else {
+		copy(uuid[:], hash[:])
+		uuid[6] = uuid[6]&0x0f | 0x80
+	}
+	uuid[8] = uuid[8]&0x3f | 0x80
+	return uuid
 }
+
+// appendUUID appends the canonical text of a UUID.
+func appendUUID(dst []byte, uuid [16]byte) []byte {
+	const digits = "0123456789abcdef"
+	for i, b := range uuid {
+		switch i {
+		case 4, 6, 8, 10:
+			dst = append(dst, '-')
+		}
+		dst = append(dst, digits[b>>4], digits[b&15])
+	}
+	return dst
+}
+
+// parseUUID reads the canonical text of a UUID: 36 characters, hexadecimal digits in lower case.
+func parseUUID(text []byte) (uuid [16]byte, ok bool) {
+	if len(text) != uuidTextLength ||
+		text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return uuid, false
+	}
+	var bad byte
+	at := 0
+	for i := range uuid {
+		switch i {
+		case 4, 6, 8, 10:
+			at++
+		}
+		high, low := hexValue[text[at]], hexValue[text[at+1]]
+		bad |= high | low
+		uuid[i] = high<<4 | low
+		at += 2
+	}
+	return uuid, bad < 16
+}
+
+// hexValue maps the digits of a canonical UUID to their values and every other byte to 255. It is a
+// table because message ids and keys are packed with it at every event.
+var hexValue = func() (table [256]byte) {
+	for i := range table {
+		table[i] = 255
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		table[c] = byte(i)
+	}
+	return table
+}()

@@ -160,11 +160,11 @@ type State struct {
 	RowChanged     bool // the row must be written again
 	HistoryChanged bool // the history row must be written again
 
-	history   history
-	texts     []byte // holds id texts that are made here; grows until the next Decode
-	touched   []int  // scratch of decide: retained sessions the event touches
-	forgetful []int  // scratch of forget
-	damage    error
+	history history
+	texts   []byte // holds id texts that are made here; grows until the next Decode
+	touched []int  // scratch of decide: retained sessions the event touches
+	picked  []int  // scratch: positions of retained sessions
+	damage  error
 }
 
 // Reset makes s a new key. Its buffers are kept.

@@ -19,8 +19,264 @@ const (
 // IsValid reports whether t lies in the years 1 to 9999: the times an event may have.
 func (t Time) IsValid() bool { return t >= TimeMin && t <= TimeMax }
 
-// ParseTime reads RFC 3339 text, with or without a zone, or a string of digits.
-func ParseTime(text []byte) (Time, bool) { return 0, false }
+// ParseTime reads the text of a time: RFC 3339, with or without a zone (none is UTC), or the
+// integer of an epoch (see ParseTimeNumber), as digits with an optional minus sign.
+//
+// Of RFC 3339 it takes what the grammar allows and no more: T may be t or a space, Z may be z, the
+// fraction has one digit or more, and second 60, which any minute may have, is the first second of
+// the next minute. The instant must lie in the years 1 to 9999. What is finer than a millisecond is
+// cut, towards the past.
+func ParseTime(text []byte) (Time, bool) {
+	if len(text) > len("2006-") && text[len("2006")] == '-' {
+		return parseRFC3339(text)
+	}
+	if d, ok := scanDecimal(text); ok && !d.hasPoint && !d.hasExponent {
+		return d.time()
+	}
+	return 0, false
+}
 
-// ParseTimeNumber reads the text of a JSON number.
-func ParseTimeNumber(text []byte) (Time, bool) { return 0, false }
+// ParseTimeNumber reads the text of a JSON number as an epoch in seconds, milliseconds,
+// microseconds or nanoseconds, told apart by magnitude: below 1e11, 1e14, 1e17. Fractions and
+// exponents are read exactly; what is finer than a millisecond is cut, towards the past. The instant
+// must lie in the years 1 to 9999.
+func ParseTimeNumber(text []byte) (Time, bool) {
+	d, ok := scanDecimal(text)
+	if !ok {
+		return 0, false
+	}
+	return d.time()
+}
+
+// decimal is a number as text: its digits (a point among them is skipped) from the first that is
+// not 0, and the number of them that stand before the point once the exponent is applied.
+type decimal struct {
+	digits      []byte
+	point       int // 12.5 has 2, 0.05 has -1, 5e3 has 4
+	negative    bool
+	hasPoint    bool
+	hasExponent bool
+}
+
+// scanDecimal reads the grammar of JSON numbers, leading zeros allowed.
+func scanDecimal(text []byte) (decimal, bool) {
+	var d decimal
+	i := 0
+	if i < len(text) && text[i] == '-' {
+		d.negative = true
+		i++
+	}
+	start := i
+	for i < len(text) && isDigit(text[i]) {
+		i++
+	}
+	whole := i - start
+	if whole == 0 {
+		return d, false
+	}
+	if i < len(text) && text[i] == '.' {
+		d.hasPoint = true
+		i++
+		fraction := i
+		for i < len(text) && isDigit(text[i]) {
+			i++
+		}
+		if i == fraction {
+			return d, false
+		}
+	}
+	d.digits = text[start:i]
+	exponent, ok := 0, true
+	if i < len(text) {
+		d.hasExponent = true
+		exponent, ok = scanExponent(text[i:])
+	}
+	// Leading zeros carry no magnitude.
+	d.point = whole + exponent
+	for len(d.digits) > 0 && (d.digits[0] == '0' || d.digits[0] == '.') {
+		if d.digits[0] == '0' {
+			d.point--
+		}
+		d.digits = d.digits[1:]
+	}
+	return d, ok
+}
+
+// scanExponent reads e, an optional sign and digits. Beyond a million it is as good as infinite.
+func scanExponent(text []byte) (int, bool) {
+	const beyond = 1_000_000
+	if text[0] != 'e' && text[0] != 'E' {
+		return 0, false
+	}
+	text = text[1:]
+	negative := false
+	if len(text) > 0 && (text[0] == '+' || text[0] == '-') {
+		negative = text[0] == '-'
+		text = text[1:]
+	}
+	if len(text) == 0 {
+		return 0, false
+	}
+	exponent := 0
+	for _, c := range text {
+		if !isDigit(c) {
+			return 0, false
+		}
+		exponent = min(exponent*10+int(c-'0'), beyond)
+	}
+	if negative {
+		exponent = -exponent
+	}
+	return exponent, true
+}
+
+// time reads the decimal as an epoch. A number is below 1eN exactly if it has at most N digits
+// before the point, so that no arithmetic is needed to find the unit, nor to apply it: it moves the
+// point.
+func (d decimal) time() (Time, bool) {
+	const digitsMax = 16 // TimeMin and TimeMax have 15 and 14; 16 fit an int64
+	if len(d.digits) == 0 {
+		return 0, true
+	}
+	millis := d.point // digits of the number of milliseconds
+	switch {
+	case d.point <= 11:
+		millis += 3
+	case d.point <= 14:
+	case d.point <= 17:
+		millis -= 3
+	default:
+		millis -= 6
+	}
+	if millis > digitsMax {
+		return 0, false
+	}
+	t, n, isCut := Time(0), 0, false
+	for _, c := range d.digits {
+		switch {
+		case c == '.':
+		case n < millis:
+			t = t*10 + Time(c-'0')
+			n++
+		default:
+			isCut = isCut || c != '0'
+		}
+	}
+	for ; n < millis; n++ {
+		t *= 10
+	}
+	if d.negative {
+		t = -t
+		if isCut {
+			t--
+		}
+	}
+	return t, t.IsValid()
+}
+
+// parseRFC3339 reads date-time of RFC 3339, section 5.6, with the zone left out as UTC.
+func parseRFC3339(b []byte) (Time, bool) {
+	const layout = "2006-01-02T15:04:05"
+	if len(b) < len(layout) || b[4] != '-' || b[7] != '-' || b[13] != ':' || b[16] != ':' ||
+		(b[10] != 'T' && b[10] != 't' && b[10] != ' ') {
+		return 0, false
+	}
+	century, ok0 := twoDigits(b[0:2])
+	year, ok1 := twoDigits(b[2:4])
+	month, ok2 := twoDigits(b[5:7])
+	dayOfMonth, ok3 := twoDigits(b[8:10])
+	hour, ok4 := twoDigits(b[11:13])
+	minute, ok5 := twoDigits(b[14:16])
+	second, ok6 := twoDigits(b[17:19])
+	if !(ok0 && ok1 && ok2 && ok3 && ok4 && ok5 && ok6) {
+		return 0, false
+	}
+	year += 100 * century
+	if year < 1 || month < 1 || month > 12 || dayOfMonth < 1 ||
+		dayOfMonth > daysIn(year, month) || hour > 23 || minute > 59 || second > 60 {
+		return 0, false
+	}
+	millis, rest, ok := fraction(b[len(layout):])
+	if !ok {
+		return 0, false
+	}
+	zone, ok := zoneMinutes(rest)
+	if !ok {
+		return 0, false
+	}
+	minutes := (daysSince1970(year, month, dayOfMonth)*24+hour)*60 + minute - zone
+	t := Time(minutes)*60_000 + Time(second)*1000 + Time(millis)
+	return t, t.IsValid()
+}
+
+// fraction reads an optional fraction of a second and returns its whole milliseconds.
+func fraction(b []byte) (millis int, rest []byte, ok bool) {
+	if len(b) == 0 || b[0] != '.' {
+		return 0, b, true
+	}
+	b = b[1:]
+	n := 0
+	for n < len(b) && isDigit(b[n]) {
+		if n < 3 {
+			millis = millis*10 + int(b[n]-'0')
+		}
+		n++
+	}
+	for i := n; i < 3; i++ {
+		millis *= 10
+	}
+	return millis, b[n:], n > 0
+}
+
+// zoneMinutes reads Z or an offset from UTC, or nothing.
+func zoneMinutes(b []byte) (int, bool) {
+	if len(b) == 0 || len(b) == 1 && (b[0] == 'Z' || b[0] == 'z') {
+		return 0, true
+	}
+	if len(b) != len("+01:00") || b[3] != ':' || (b[0] != '+' && b[0] != '-') {
+		return 0, false
+	}
+	hours, ok1 := twoDigits(b[1:3])
+	minutes, ok2 := twoDigits(b[4:6])
+	if !ok1 || !ok2 || hours > 23 || minutes > 59 {
+		return 0, false
+	}
+	if minutes += hours * 60; b[0] == '-' {
+		minutes = -minutes
+	}
+	return minutes, true
+}
+
+// daysSince1970 counts the days of the proleptic Gregorian calendar. Source: Howard Hinnant,
+// "chrono-Compatible Low-Level Date Algorithms", days_from_civil; years are positive here.
+func daysSince1970(year, month, dayOfMonth int) int {
+	if month <= 2 {
+		year--
+	}
+	era := year / 400
+	yearOfEra := year - era*400
+	dayOfYear := (153*((month+9)%12)+2)/5 + dayOfMonth - 1
+	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
+	return era*146097 + dayOfEra - 719468
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	default:
+		return 31
+	}
+}
+
+func twoDigits(b []byte) (int, bool) {
+	tens, ones := b[0]-'0', b[1]-'0'
+	return int(tens)*10 + int(ones), tens <= 9 && ones <= 9
+}
+
+func isDigit(c byte) bool { return c-'0' <= 9 }

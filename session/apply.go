@@ -1,0 +1,358 @@
+package session
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// indexMax is where the index stops growing: consumers read it as a signed 32-bit number.
+const indexMax = math.MaxInt32
+
+// serverIDLeast is the smallest server id: below it the uuid mapping has no time.
+const serverIDLeast = uuidShiftMs
+
+// carryOut does what was decided and stamps the event. It returns the position of its session.
+func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *Outcome) int {
+	at := d.at
+	if d.isLateStart {
+		out.Notes |= NoteLateStart
+	}
+	switch d.cause {
+	case causeMerge:
+		at = r.merge(s, e, out)
+	case causeResume:
+		at = s.resume(&d.entry, out)
+	case causeSplit:
+		r.close(&s.Sessions[at], e.Time, d.reason, out)
+		at = r.open(d, s, e, out)
+	case causeOpen:
+		at = r.open(d, s, e, out)
+	}
+	x := &s.Sessions[at]
+	if d.cause == causeJoinByID || d.cause == causeResume {
+		x.unbind(e.Time)
+	}
+	if d.cause != causeMerge && x.Events > 0 {
+		gap := x.distance(e.Time)
+		out.Stamp.GapMs = Millis(gap)
+		if gap <= r.reachTowards(x, e) {
+			x.ActiveMs += Millis(gap)
+		}
+	}
+	x.take(e, r.timeout(e), watermark)
+	s.Stamped = x.Index
+	if s.isLate(x) {
+		x.Late++
+		out.Stamp.Late = true
+		out.Notes |= NoteLate
+	}
+	if !x.Started {
+		x.Started = true
+		out.Stamp.Start = true
+		out.Stamp.Reason = d.reason
+		if !d.client.IsZero() && !e.Start {
+			out.Notes |= NoteStartAdded
+		}
+	}
+	x.stamp(&out.Stamp)
+	return at
+}
+
+// reachTowards returns the T that judges the gap between a session and an event: the session's for
+// an event behind it, the event's for one ahead of it.
+func (r *Rules) reachTowards(x *Session, e *Event) Time {
+	if e.Time < x.First {
+		return r.reach(r.timeout(e))
+	}
+	return r.reach(x.Timeout)
+}
+
+// unbind lifts a bound that an event at t crosses. Only a client id in Adopt gets here: a split or an
+// end does not bind it, and the session it reopens goes on.
+func (x *Session) unbind(t Time) {
+	if t > x.NotAfter {
+		x.NotAfter = MaxTime
+	}
+	if t < x.NotBefore {
+		x.NotBefore = NoTime
+	}
+}
+
+// close is a split at t, not before the last event of x: nothing later joins x, and its visit ends at
+// once if it is open.
+func (r *Rules) close(x *Session, t Time, reason Reason, out *Outcome) {
+	x.NotAfter = max(x.Last, t-1)
+	x.EndReason = reason
+	if x.Open {
+		r.end(x, &out.Before)
+	}
+}
+
+// open adds a new session for e, without its event. A start marker bounds it: earlier events are not
+// of this start.
+func (r *Rules) open(d *decision, s *State, e *Event, out *Outcome) int {
+	if s.Count < indexMax {
+		s.Count++
+	} else {
+		out.Notes |= NoteIndexFull
+	}
+	previous := s.previous(e.Time)
+	id := d.name
+	if id.IsZero() {
+		id = r.serverID(s, e)
+	}
+	x := s.add()
+	*x = Session{
+		ID:        id,
+		Client:    d.client,
+		Previous:  previous,
+		UUID:      UUID(e.Source, e.AnonymousID, id, r.IDType),
+		Index:     s.Count,
+		Server:    d.name.IsZero(),
+		EndReason: ReasonInactivity,
+		First:     e.Time,
+		Last:      e.Time,
+		NotBefore: NoTime,
+		NotAfter:  MaxTime,
+	}
+	if d.isMarked {
+		x.NotBefore = e.Time
+	}
+	if !x.Server && s.history.hasDropped(x.UUID) {
+		out.Notes |= NoteIDReused
+	}
+	return len(s.Sessions) - 1
+}
+
+// previous returns the id of the retained session with the greatest last <= t. Ties: the greatest
+// index.
+func (s *State) previous(t Time) ID {
+	var previous *Session
+	for i := range s.Sessions {
+		x := &s.Sessions[i]
+		if x.Last > t {
+			continue
+		}
+		if previous == nil || x.Last > previous.Last ||
+			x.Last == previous.Last && x.Index > previous.Index {
+			previous = x
+		}
+	}
+	if previous == nil {
+		return ID{}
+	}
+	return previous.ID
+}
+
+// serverID returns the smallest integer >= max(t, greatest server id + 1, 1000) that is no id the key
+// remembers.
+func (r *Rules) serverID(s *State, e *Event) ID {
+	n := max(int64(e.Time), s.MaxServerID+1, serverIDLeast)
+	for {
+		from := len(s.texts)
+		id := ID{Int: n}
+		switch r.IDType {
+		case IDUUID:
+			s.texts = appendUUID(s.texts, UUID(e.Source, e.AnonymousID, id, IDInt64))
+			id.Text = s.texts[from:len(s.texts):len(s.texts)]
+		case IDString:
+			s.texts = strconv.AppendInt(s.texts, n, 10)
+			id.Text = s.texts[from:len(s.texts):len(s.texts)]
+		}
+		if !s.remembers(id) {
+			s.MaxServerID = n
+			return id
+		}
+		s.texts = s.texts[:from]
+		n++
+	}
+}
+
+// resume brings a session back from the history.
+func (s *State) resume(e *entry, out *Outcome) int {
+	x, ok := s.read(e)
+	if !ok {
+		// The step is void, see State.Err; it goes on with a session that breaks nothing.
+		x = Session{ID: ID{Int: 1}, Index: s.Count, EndReason: ReasonInactivity, NotBefore: NoTime,
+			NotAfter: MaxTime}
+	}
+	s.history.remove(e)
+	s.HistoryChanged = true
+	*s.add() = x
+	out.Notes |= NoteResumed
+	return len(s.Sessions) - 1
+}
+
+// merge makes the sessions of s.touched one, around an event at e.Time that is yet to be taken, and
+// returns its position. The one with the earliest first survives (ties: the smallest index).
+func (r *Rules) merge(s *State, e *Event, out *Outcome) int {
+	out.Notes |= NoteMerged
+	out.Stamp.GapMs = Millis(s.Sessions[s.touched[0]].distance(e.Time)) // group: nearest first
+	slices.SortFunc(s.touched, func(i, j int) int {
+		x, y := &s.Sessions[i], &s.Sessions[j]
+		return cmp.Or(cmp.Compare(x.First, y.First), cmp.Compare(x.Index, y.Index))
+	})
+	survivor := &s.Sessions[s.touched[0]]
+	active := s.activeTogether(e.Time)
+	for _, i := range s.touched[1:] {
+		x := &s.Sessions[i]
+		survivor.absorb(x)
+		x.becomeAbsorbed()
+		out.Before = append(out.Before, Ended{
+			Session:        *x,
+			Reason:         ReasonMerged,
+			Revision:       x.Revision,
+			MergedInto:     survivor.ID,
+			AmendableUntil: NoTime,
+		})
+		r.remember(s, x, survivor.ID)
+	}
+	survivor.ActiveMs = active
+	at := s.touched[0]
+	for _, i := range s.touched[1:] {
+		if i < s.touched[0] {
+			at--
+		}
+	}
+	s.remove(s.touched[1:])
+	return at
+}
+
+// activeTogether returns the active time of the sessions of s.touched, ascending by first, once an
+// event at t joins them: their own and the gaps between them and t. Each of these gaps is within the
+// T that made t touch the sessions at its ends.
+func (s *State) activeTogether(t Time) Millis {
+	covered := min(t, s.Sessions[s.touched[0]].First)
+	var active Millis
+	cover := func(first, last Time) {
+		active += Millis(max(first-covered, 0))
+		covered = max(covered, last)
+	}
+	isCovered := false
+	for _, i := range s.touched {
+		x := &s.Sessions[i]
+		if !isCovered && t <= x.First {
+			cover(t, t)
+			isCovered = true
+		}
+		cover(x.First, x.Last)
+		active += x.ActiveMs
+	}
+	if !isCovered {
+		cover(t, t)
+	}
+	return active
+}
+
+// becomeAbsorbed makes x its own last record: everything it counted is the survivor's now. The events
+// that carry its id stay numbered.
+func (x *Session) becomeAbsorbed() {
+	x.Revision++
+	x.Open = false
+	x.ActiveMs = 0
+	x.Events = 0
+	for _, c := range x.counters() {
+		*c.count = 0
+	}
+}
+
+// absorb adds what y counted and collected to x, which has the earlier first, and takes over the
+// narrower bounds.
+func (x *Session) absorb(y *Session) {
+	x.Events += y.Events
+	counts := y.counters()
+	for i, c := range x.counters() {
+		*c.count += *counts[i].count
+	}
+	if y.First == x.First && y.FirstOffset < x.FirstOffset {
+		x.FirstOffset, x.FirstEvent = y.FirstOffset, y.FirstEvent
+	}
+	if y.Last > x.Last || y.Last == x.Last && y.LastOffset > x.LastOffset {
+		x.Last, x.LastOffset, x.LastEvent = y.Last, y.LastOffset, y.LastEvent
+		x.Timeout, x.MaxDuration = y.Timeout, y.MaxDuration
+	}
+	x.FirstUser.takeEarlier(&y.FirstUser)
+	x.LastUser.takeLater(&y.LastUser)
+	x.Entry.takeEarlier(&y.Entry)
+	x.Exit.takeLater(&y.Exit)
+	x.Campaign.takeEarlier(&y.Campaign)
+	x.Referrer.takeEarlier(&y.Referrer)
+	x.Context.takeEarlier(&y.Context)
+	x.Foreground += y.Foreground
+	x.Background += y.Background
+	x.NotBefore = max(x.NotBefore, y.NotBefore)
+	if y.NotAfter < x.NotAfter {
+		// The bound keeps the reason it was drawn for.
+		x.NotAfter, x.EndReason = y.NotAfter, y.EndReason
+	}
+}
+
+func (t *Text) takeEarlier(other *Text) {
+	if len(other.Bytes) == 0 {
+		return
+	}
+	if len(t.Bytes) == 0 || other.Time < t.Time || other.Time == t.Time && other.Offset < t.Offset {
+		*t = *other
+	}
+}
+
+func (t *Text) takeLater(other *Text) {
+	if len(other.Bytes) == 0 {
+		return
+	}
+	if len(t.Bytes) == 0 || other.Time > t.Time || other.Time == t.Time && other.Offset >= t.Offset {
+		*t = *other
+	}
+}
+
+// take adds an event to the session. An absorbed session that carries on by itself has no events:
+// its times are those of the record it had.
+func (x *Session) take(e *Event, timeout Millis, watermark Time) {
+	isFirst := x.Events == 0 && !x.Started
+	if isFirst || e.Time < x.First {
+		x.First, x.FirstOffset, x.FirstEvent = e.Time, e.Offset, e.MessageID
+	}
+	if isFirst || e.Time >= x.Last {
+		x.Last, x.LastOffset, x.LastEvent = e.Time, e.Offset, e.MessageID
+		x.Timeout = timeout
+	}
+	if len(e.UserID) > 0 {
+		user := Text{Bytes: e.UserID, Time: e.Time, Offset: e.Offset}
+		x.FirstUser.takeEarlier(&user)
+		x.LastUser.takeLater(&user)
+	}
+	x.Events++
+	x.EventIndex++
+	switch e.Kind {
+	case KindPage:
+		x.Pages++
+	case KindScreen:
+		x.Screens++
+	case KindTrack:
+		x.Tracks++
+	}
+	x.Changed = watermark
+	x.Open = true
+}
+
+// isLate reports whether another session than x has later events: x is not the live one.
+func (s *State) isLate(x *Session) bool {
+	for i := range s.Sessions {
+		if s.Sessions[i].Last > x.Last {
+			return true
+		}
+	}
+	return false
+}
+
+// stamp writes what the event shows of its session.
+func (x *Session) stamp(stamp *Stamp) {
+	stamp.Status = InSession
+	stamp.ID, stamp.UUID, stamp.Server = x.ID, x.UUID, x.Server
+	stamp.Index, stamp.EventIndex = x.Index, x.EventIndex
+	stamp.Previous = x.Previous
+	stamp.StartedAt = x.First
+	stamp.TimeoutMs = x.Timeout
+}
