@@ -75,7 +75,10 @@ const (
 // backslash, a control character or a byte above ASCII. Only its lowest set bit is to be trusted:
 // a subtraction borrows into the bytes above a hit, never below one.
 func special(x uint64) uint64 {
-	return ((x ^ ones*'"') - ones | (x ^ ones*'\\') - ones | (x - ones*' ') | x) & highs
+	quote := (x ^ ones*'"') - ones
+	backslash := (x ^ ones*'\\') - ones
+	control := x - ones*' '
+	return (quote | backslash | control | x) & highs
 }
 
 // plain is how many of the eight bytes of x come before the first special one.

@@ -52,7 +52,7 @@ func unquote(dst, content []byte) []byte {
 			if x >= surrogateMin && x < lowMin && i+6 <= len(content) &&
 				content[i] == '\\' && content[i+1] == 'u' {
 				if low := hex4(content[i+2:]); low >= lowMin && low <= surrogateMax {
-					x = (x-surrogateMin)<<10 | (low - lowMin) + 0x10000
+					x = 0x10000 + (x-surrogateMin)<<10 + (low - lowMin)
 					i += 6
 				}
 			}
