@@ -267,7 +267,8 @@ var faultCases = []struct {
 		environ: []string{"SESSIONIZER_KAFKA_SASL_PASSWORD=hunter2"},
 	}, []string{
 		`sessionizer.yaml:2: kafka.sasl.mechanism: PLAIN sends the password in the clear: want kafka.tls.enabled: true`}},
-	{"AMechanismWithoutUserAndPassword", inFile("kafka:\n  sasl: {mechanism: SCRAM-SHA-256}\n"), []string{
+	{"AMechanismWithoutUserAndPassword", inFile(
+		"kafka:\n  sasl: {mechanism: SCRAM-SHA-256}\n"), []string{
 		`sessionizer.yaml:2: kafka.sasl.mechanism: SCRAM-SHA-256 wants kafka.sasl.username`,
 		`sessionizer.yaml:2: kafka.sasl.mechanism: SCRAM-SHA-256 wants kafka.sasl.password_file, ` +
 			`or SESSIONIZER_KAFKA_SASL_PASSWORD in the environment`}},
