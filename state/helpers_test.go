@@ -3,7 +3,6 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -117,7 +116,7 @@ func wantRows(t testing.TB, p *Partition, universe []string, want rows) {
 			t.Fatal(err)
 		}
 		for kind, got := range map[byte][]byte{kindRow: row, kindHistory: history} {
-			w, there := want[string(kind)+key]
+			w, there := want[string(rune(kind))+key]
 			if string(got) != w || (got != nil) != there {
 				t.Fatalf("row %d of %q is %q, want %q (%v)", kind, key, got, w, there)
 			}
@@ -144,5 +143,3 @@ func testRand(t testing.TB, seed uint64) *rand.Rand {
 	})
 	return rand.New(rand.NewPCG(seed, 0))
 }
-
-func cloneRows(r rows) rows { return maps.Clone(r) }

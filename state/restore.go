@@ -34,6 +34,7 @@ func (p *Partition) Restore() (*Restore, error) {
 			return nil, fmt.Errorf("restore %s: %w", p.name, p.store.fault(err))
 		}
 		r.sorter = s
+		p.reset() // the cache may know of keys that they are absent
 	}
 	p.restore = r
 	return r, nil

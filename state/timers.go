@@ -88,9 +88,9 @@ func (p *Partition) schedule(id slotID, s *slot, due session.Time) {
 }
 
 // Due appends to dst the keys whose timer is due, that is whose due time, as of the last Put,
-// is less than tick: at most limit, the earliest first. A key is returned once in a
-// transaction; if it is not Put again before Commit or Abort, or the transaction aborts, its
-// timer is as before. The keys are valid until Commit or Abort.
+// is less than tick: at most limit, the earliest first. A key comes once; a Put arms its timer
+// anew. If it is not Put before Commit or Abort, or the transaction aborts, its timer is then as
+// it was. The keys are valid until Commit or Abort.
 func (p *Partition) Due(tick session.Time, limit int, dst [][]byte) [][]byte {
 	p.mustBeReady()
 	t := &p.timers
