@@ -179,8 +179,8 @@ func TestImports_ReachNothingForbidden(t *testing.T) {
 }
 
 type listed struct {
-	ImportPath string
-	Deps       []string
+	ImportPath string   `json:"ImportPath"`
+	Deps       []string `json:"Deps"`
 }
 
 func listPackages(t *testing.T) []listed {
