@@ -90,3 +90,22 @@ func documentFaults(path, text, makefile string) (faults []finding) {
 	slices.SortStableFunc(faults, func(a, b finding) int { return a.line - b.line })
 	return faults
 }
+
+// A message that sends its reader to a chapter of a document must not send them into the dark.
+func TestDocuments_HaveTheChaptersThatMessagesName(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "OPERATING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := regexp.MustCompile(`OPERATING\.md, \\"([^"\\]+)\\"`)
+	for _, s := range sources(t) {
+		for i, line := range s.lines {
+			for _, m := range reference.FindAllStringSubmatch(line, -1) {
+				chapter := regexp.MustCompile(`(?m)^#+ ` + regexp.QuoteMeta(m[1]) + `$`)
+				if !chapter.Match(text) {
+					t.Error(finding{s.path, i + 1, "OPERATING.md has no chapter " + m[1]})
+				}
+			}
+		}
+	}
+}
