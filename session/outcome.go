@@ -64,7 +64,13 @@ const (
 	DeadInvalidID      // an invalid client id, and the policy for those
 	DeadTooLate        // too late, and the policy for that
 	DeadNoTime         // the time is outside the years 1 to 9999
+	deads
 )
+
+// String returns the reason as dead letters name it.
+func (d Dead) String() string { return label(deadNames[:], int(d)) }
+
+var deadNames = [deads]string{"", "invalid_id", "too_late", "no_time"}
 
 // Notes is a set of things worth counting.
 type Notes uint16
