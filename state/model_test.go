@@ -54,9 +54,18 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for i := range 150 {
 		w.universe = append(w.universe, fmt.Sprint("key", i))
 	}
-	w.s = openStore(t, w.options)
-	w.p = openPart(t, w.s)
+	w.open()
 	return w
+}
+
+func (w *world) open() {
+	w.s = openStore(w.t, w.options)
+	w.s.limits = limits{
+		behindBytes: 1 << w.r.IntN(20), behindCommits: 1 + w.r.IntN(4),
+		tailBytes: 1 << (8 + w.r.IntN(16)), runBytes: 1 << (8 + w.r.IntN(16)),
+		tableBytes: 1 << (8 + w.r.IntN(16)),
+	}
+	w.p = openPart(w.t, w.s)
 }
 
 func (w *world) key() string { return w.universe[w.r.IntN(len(w.universe))] }
@@ -189,12 +198,12 @@ func (w *world) reopen() {
 		if err := w.p.Close(); err != nil {
 			w.t.Fatal(err)
 		}
+		w.p = openPart(w.t, w.s)
 	} else {
 		closeStore(w.t, w.s)
-		w.s = openStore(w.t, w.options)
 		w.m.flushed = w.m.position.Seq
+		w.open()
 	}
-	w.p = openPart(w.t, w.s)
 	if pos, _ := w.p.Position(); pos != w.m.position {
 		w.t.Fatalf("position is %+v, want %+v", pos, w.m.position)
 	}
@@ -207,8 +216,7 @@ func (w *world) crash() {
 	crashed := w.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: w.r})
 	closeStore(w.t, w.s)
 	w.fs, w.options.FS = crashed, crashed
-	w.s = openStore(w.t, w.options)
-	w.p = openPart(w.t, w.s)
+	w.open()
 	pos, ok := w.p.Position()
 	if pos.Seq < w.m.flushed || pos != w.m.positions[pos.Seq] || ok != (pos.Seq > 0) {
 		w.t.Fatalf("position is %+v after a crash, seq %d was flushed", pos, w.m.flushed)
@@ -260,6 +268,9 @@ func (w *world) restore() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		if r.spilled && !done {
+			w.reopenBroken()
+		}
 		if r.Full() && done {
 			w.m.flushed = w.m.position.Seq
 		}
@@ -268,6 +279,19 @@ func (w *world) restore() {
 	if pos, _ := w.p.Position(); pos != w.m.position {
 		w.t.Fatalf("position is %+v, want %+v", pos, w.m.position)
 	}
+}
+
+// reopenBroken is the way out of a restore that was given up with rows in Pebble already.
+func (w *world) reopenBroken() {
+	w.happened["spilled and given up"]++
+	if err := w.p.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.p = openPart(w.t, w.s)
+	if pos, ok := w.p.Position(); ok {
+		w.t.Fatalf("position is %+v after half a restore", pos)
+	}
+	w.m.flushed = 0
 }
 
 func TestRandomOperations(t *testing.T) {
@@ -294,7 +318,7 @@ func TestRandomOperations(t *testing.T) {
 	}
 	for _, what := range []string{
 		"due", "behind", "restore full=true done=true", "restore full=true done=false",
-		"restore full=false done=true", "restore full=false done=false",
+		"restore full=false done=true", "restore full=false done=false", "spilled and given up",
 	} {
 		if happened[what] == 0 {
 			t.Errorf("never happened: %s", what)

@@ -88,7 +88,7 @@ func (r *Restore) apply(changelogKey, value []byte) error {
 	if p.err != nil {
 		return p.err
 	}
-	if p.overlay.bytes > tailBytesMax {
+	if p.overlay.bytes > p.store.limits.tailBytes {
 		r.spilled = true
 		return p.confirm(nil)
 	}

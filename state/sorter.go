@@ -62,7 +62,7 @@ func (x *sorter) close() error {
 }
 
 func (x *sorter) add(key, value []byte) error {
-	if x.bytes > runBytesMax {
+	if x.bytes > x.store.limits.runBytes {
 		if err := x.spill(); err != nil {
 			return x.store.fault(err)
 		}
@@ -277,7 +277,7 @@ func (x *sorter) build(l *loader) (paths []string, err error) {
 			return err
 		}
 		l.add(key, kind, value)
-		if w != nil && w.Raw().EstimatedSize() > tableBytesMax {
+		if w != nil && w.Raw().EstimatedSize() > x.store.limits.tableBytes {
 			err = w.Close()
 			w = nil
 			if err != nil {

@@ -81,6 +81,8 @@ type Store struct {
 	faulted   chan struct{} // closed with the first fault
 	written   chan struct{} // closed when the write-behind goroutine has returned
 
+	limits limits
+
 	opened atomic.Int64 // open partitions, which share rowBudget equally
 
 	topics sync.Mutex // held while a topic gets its number
@@ -96,6 +98,15 @@ type Store struct {
 	closing    bool
 	chunks     [][]byte // free arena chunks
 	changes    [][]change
+}
+
+// limits are constants but for tests, which reach them sooner.
+type limits struct {
+	behindBytes   int64 // writeBehindBytesMax
+	behindCommits int   // writeBehindCommitsMax
+	tailBytes     int   // tailBytesMax
+	runBytes      int   // runBytesMax
+	tableBytes    uint64
 }
 
 // Open opens the store in a directory, which is made if it is not there.
@@ -114,6 +125,10 @@ func open(dir string, o Options) (*Store, error) {
 		dir: dir, fs: o.fileSystem(), due: o.Due, onFault: o.OnFault,
 		faulted: make(chan struct{}), written: make(chan struct{}),
 		partitions: make(map[string]*Partition),
+		limits: limits{
+			behindBytes: writeBehindBytesMax, behindCommits: writeBehindCommitsMax,
+			tailBytes: tailBytesMax, runBytes: runBytesMax, tableBytes: tableBytesMax,
+		},
 	}
 	s.cond.L = &s.mu
 	if s.due == nil {

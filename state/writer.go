@@ -39,8 +39,8 @@ type job struct {
 func (s *Store) enqueue(j *job) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && len(s.queue) > 0 && (len(s.queue) >= writeBehindCommitsMax ||
-		s.queued+j.bytes > writeBehindBytesMax) {
+	for s.failed == nil && len(s.queue) > 0 && (len(s.queue) >= s.limits.behindCommits ||
+		s.queued+j.bytes > s.limits.behindBytes) {
 		s.cond.Wait()
 	}
 	if s.failed != nil {
