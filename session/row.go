@@ -156,43 +156,43 @@ const (
 
 // flags returns what x has.
 func (x *Session) flags() uint64 {
-	flags := flag(hasServer, x.Server) |
-		flag(hasOpen, x.Open) |
-		flag(hasStarted, x.Started) |
-		flag(hasLastOffset, x.LastOffset != x.FirstOffset) |
-		flag(hasActive, x.ActiveMs != 0) |
-		flag(hasRevision, x.Revision != 0) |
-		flag(hasEventIndex, x.EventIndex != x.Events) |
-		flag(hasEndReason, x.EndReason != ReasonInactivity) |
-		flag(hasNotBefore, x.NotBefore != NoTime) |
-		flag(hasNotAfter, x.NotAfter != MaxTime) |
-		flag(hasMaxDuration, x.MaxDuration != 0) |
-		flag(hasForeground, x.Foreground != 0) |
-		flag(hasBackground, x.Background != 0)
+	flags := bitIf(hasServer, x.Server) |
+		bitIf(hasOpen, x.Open) |
+		bitIf(hasStarted, x.Started) |
+		bitIf(hasLastOffset, x.LastOffset != x.FirstOffset) |
+		bitIf(hasActive, x.ActiveMs != 0) |
+		bitIf(hasRevision, x.Revision != 0) |
+		bitIf(hasEventIndex, x.EventIndex != x.Events) |
+		bitIf(hasEndReason, x.EndReason != ReasonInactivity) |
+		bitIf(hasNotBefore, x.NotBefore != NoTime) |
+		bitIf(hasNotAfter, x.NotAfter != MaxTime) |
+		bitIf(hasMaxDuration, x.MaxDuration != 0) |
+		bitIf(hasForeground, x.Foreground != 0) |
+		bitIf(hasBackground, x.Background != 0)
 	for _, c := range x.counters() {
-		flags |= flag(c.bit, *c.count != 0)
+		flags |= bitIf(c.bit, *c.count != 0)
 	}
 	for _, c := range x.collections() {
-		flags |= flag(c.bit, len(c.text.Bytes) > 0)
+		flags |= bitIf(c.bit, len(c.text.Bytes) > 0)
 	}
-	flags |= flag(hasFirstEvent, len(x.FirstEvent) > 0)
+	flags |= bitIf(hasFirstEvent, len(x.FirstEvent) > 0)
 	if len(x.LastEvent) > 0 {
 		isSame := string(x.FirstEvent) == string(x.LastEvent)
-		flags |= flag(hasSameEvent, isSame) | flag(hasLastEvent, !isSame)
+		flags |= bitIf(hasSameEvent, isSame) | bitIf(hasLastEvent, !isSame)
 	}
 	if user := &x.FirstUser; len(user.Bytes) > 0 {
 		flags |= hasFirstUser |
-			flag(hasFirstUserTime, !user.isOf(x.First, x.FirstOffset))
+			bitIf(hasFirstUserTime, !user.isOf(x.First, x.FirstOffset))
 	}
 	if user := &x.LastUser; len(user.Bytes) > 0 {
 		flags |= hasLastUser |
-			flag(hasLastUserText, string(user.Bytes) != string(x.FirstUser.Bytes)) |
-			flag(hasLastUserTime, !user.isOf(x.Last, x.LastOffset))
+			bitIf(hasLastUserText, string(user.Bytes) != string(x.FirstUser.Bytes)) |
+			bitIf(hasLastUserTime, !user.isOf(x.Last, x.LastOffset))
 	}
 	return flags
 }
 
-func flag(bit uint64, is bool) uint64 {
+func bitIf(bit uint64, is bool) uint64 {
 	if is {
 		return bit
 	}

@@ -148,12 +148,12 @@ type Session struct {
 	Foreground, Background uint32 // indexes
 }
 
-// State is what a key remembers. The zero State is a new key.
+// State is what a key remembers. Reset or Decode it before its first use.
 type State struct {
 	Count       uint32    // sessions so far: the index of the newest
 	MaxServerID int64     // greatest id the server gave; 0: none
 	Stamped     uint32    // index of the session stamped last; 0: none
-	Forgotten   Time      // greatest max(last + T, changed) of forgotten sessions; NoTime: none
+	Forgotten   Time      // greatest max(last + T, changed) of sessions as they were forgotten; NoTime
 	Messages    []byte    // the message ids seen last, for deduplication
 	Sessions    []Session // the retained ones
 

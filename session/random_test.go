@@ -1,0 +1,234 @@
+package session
+
+// Random keys, fed to the machine and to the oracle. The times lie on a coarse grid around the
+// boundaries, so that ties and exact gaps are common, and every setting that decides something is
+// drawn too.
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+var (
+	randomSeed = flag.Uint64("seed", 0, "the one seed to run; 0: many")
+	randomKeys = flag.Int("keys", 5_000, "random keys to run against the oracle")
+)
+
+// randomKey draws settings and events.
+type randomKey struct {
+	*rand.Rand
+	rules  Rules
+	offset int64
+	clock  Time
+}
+
+func newRandomKey(seed uint64) *randomKey {
+	k := &randomKey{Rand: rand.New(rand.NewPCG(seed, 1)), rules: DefaultRules(), clock: scenarioDay}
+	r := &k.rules
+	r.Mode = []Mode{Adopt, Assign, Enforce}[k.IntN(3)]
+	r.IDType = IDType(k.IntN(3))
+	r.OnMissing = OnMissing(k.rarely(1))
+	r.OnInvalid = OnInvalid(k.IntN(3))
+	r.TooLate = OnTooLate(k.IntN(2))
+	r.Timeout = 30
+	r.MobileTimeout = []Millis{5, 30, 60}[k.IntN(3)]
+	r.BoundaryAt = k.IntN(4) == 0
+	r.SplitUserChange = k.IntN(2) == 0
+	r.SplitClientStart = k.IntN(2) == 0
+	r.OutOfOrder = []Millis{0, 7, 40}[k.IntN(3)]
+	r.Lateness = r.OutOfOrder + []Millis{0, 60, 300, 5000}[k.IntN(4)]
+	r.Retention = r.Lateness + []Millis{0, 500, 1 << 40}[k.IntN(3)]
+	r.Retained = []int{1, 3, 10, 64}[k.IntN(4)]
+	r.Remembered = []int{0, 1, 2, 64}[k.IntN(4)]
+	if k.IntN(8) == 0 {
+		k.clock = -20 // ids begin at 1000
+	}
+	return k
+}
+
+func (k *randomKey) rarely(n int) int {
+	if k.IntN(5) > 0 {
+		return 0
+	}
+	return n
+}
+
+// next draws an event. Most follow the clock, some come late or far ahead.
+func (k *randomKey) next() Event {
+	k.offset++
+	k.clock += []Time{0, 0, 1, 1, 3, 5, 10, 29, 30, 31, 40, 90}[k.IntN(12)]
+	at := k.clock
+	switch k.IntN(6) {
+	case 0:
+		at -= Time(k.IntN(40))
+	case 1:
+		at -= []Time{5, 25, 29, 30, 31, 60, 61, 120, 400}[k.IntN(9)]
+	case 2:
+		if k.IntN(20) == 0 {
+			k.clock += Time(k.IntN(1000))
+			at = k.clock
+		}
+	}
+	e := Event{
+		Time:        at,
+		Offset:      k.offset,
+		AnonymousID: []byte("ana"),
+		Start:       k.IntN(4) == 0,
+		Mobile:      k.IntN(4) == 0,
+		Kind:        Kind(k.IntN(4)),
+		MessageID:   fmt.Appendf(nil, "m%d", k.offset),
+	}
+	if k.IntN(8) == 0 {
+		e.MessageID = nil
+	}
+	if k.IntN(2) == 0 {
+		e.UserID = []byte{'u', byte('1' + k.IntN(2))}
+	}
+	switch k.IntN(8) {
+	case 0, 1, 2:
+		e.Client = k.clientID()
+	case 3:
+		if k.IntN(3) == 0 {
+			e.Invalid = InvalidType
+		}
+	}
+	return e
+}
+
+// clientID draws one of few, some of which are what a server id could be.
+func (k *randomKey) clientID() ID {
+	number := []int64{1, 2, 3, -1, 1000, 1001, int64(k.clock), int64(k.clock) - 30}[k.IntN(8)]
+	switch k.rules.IDType {
+	case IDString:
+		if k.IntN(2) == 0 {
+			return ID{Text: fmt.Appendf(nil, "%d", number)}
+		}
+		return ID{Text: fmt.Appendf(nil, "s%d", number)}
+	case IDUUID:
+		return ID{Text: appendUUID(nil, UUID(nil, []byte("ana"), ID{Int: number}, IDInt64))}
+	default:
+		return ID{Int: number}
+	}
+}
+
+// TestStepAgreesWithTheOracle runs random keys, with timers and idle partitions in between.
+func TestStepAgreesWithTheOracle(t *testing.T) {
+	if *randomSeed != 0 {
+		runRandomKey(t, *randomSeed)
+		return
+	}
+	base := rand.Uint64()
+	t.Logf("seeds from %d", base)
+	seen := map[string]int{}
+	for i := range uint64(*randomKeys) {
+		for what, n := range runRandomKey(t, base+i) {
+			seen[what] += n
+		}
+		if t.Failed() {
+			t.Fatalf("go test ./session -run %s -seed %d", t.Name(), base+i)
+		}
+	}
+	t.Logf("seen: %v", seen)
+	for _, what := range []string{
+		"in_session", "no_session", "too_late", "dead invalid_id", "dead too_late",
+		"start", "late", "merged", "evicted", "resumed", "id_reused", "late_start_marker",
+		"user_change", "client_start", "client_id", "inactivity", "first", "revision",
+	} {
+		if seen[what] == 0 {
+			t.Errorf("no random key showed: %s", what)
+		}
+	}
+}
+
+func FuzzStepAgreesWithTheOracle(f *testing.F) {
+	for seed := range uint64(20) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { runRandomKey(t, seed) })
+}
+
+// runRandomKey feeds one random key to both and returns what occurred, by name.
+func runRandomKey(t *testing.T, seed uint64) map[string]int {
+	k := newRandomKey(seed)
+	o := newOracle(k.rules)
+	m := &keyFeed{rules: k.rules, w: Watermarks{Event: NoTime, Tick: NoTime}}
+	seen := map[string]int{}
+	var history []func() string // printed only if something is wrong
+	for range 5 + k.IntN(60) {
+		var want, got string
+		switch k.IntN(12) {
+		case 0:
+			tick := k.clock + Time(k.IntN(120))
+			history = append(history, func() string { return fmt.Sprintf("idle %d", tick) })
+			if m.w.Event == NoTime {
+				continue
+			}
+			o.expire(tick)
+			m.w.Tick = max(m.w.Tick, tick)
+			m.expire(t, "")
+		case 1:
+			other := k.clock + Time(k.IntN(30))
+			history = append(history, func() string { return fmt.Sprintf("other %d", other) })
+			o.advance(other)
+			m.w.advance(other, k.rules.OutOfOrder)
+			continue
+		default:
+			e := k.next()
+			history = append(history, func() string {
+				return fmt.Sprintf("%d %s S=%t mobile=%t user=%s bad=%s", e.Time, oracleID(e.Client),
+					e.Start, e.Mobile, e.UserID, e.Invalid)
+			})
+			want = o.step(&e)
+			m.step(t, &e)
+			got = oracleStampText(&m.out)
+			count(seen, &m.out, got)
+		}
+		want += "\nbefore " + strings.Join(o.before, "\n       ") +
+			"\nafter " + strings.Join(o.after, "\n      ")
+		got += "\nbefore " + strings.Join(endedTexts(m.out.Before), "\n       ") +
+			"\nafter " + strings.Join(endedTexts(m.out.After), "\n      ")
+		if got != want || m.w.Event != o.watermark || m.w.Tick != o.tick {
+			var lines []string
+			for _, line := range history {
+				lines = append(lines, line())
+			}
+			t.Errorf("seed %d, rules %+v\n%s\nwant %s\ngot  %s\nwatermarks %+v, want %d %d", seed, k.rules,
+				strings.Join(lines, "\n"), want, got, m.w, o.watermark, o.tick)
+			return seen
+		}
+	}
+	return seen
+}
+
+func endedTexts(ended []Ended) []string {
+	var texts []string
+	for i := range ended {
+		texts = append(texts, endedText(&ended[i]))
+	}
+	return texts
+}
+
+func count(seen map[string]int, out *Outcome, text string) {
+	if out.Dead != DeadNone || out.Stamp.Status != InSession {
+		seen[text]++
+		return
+	}
+	seen["in_session"]++
+	if out.Stamp.Start {
+		seen["start"]++
+		seen[out.Stamp.Reason.String()]++
+	}
+	for n := Notes(1); n < NotesEnd; n <<= 1 {
+		if out.Notes&n != 0 {
+			seen[n.String()]++
+		}
+	}
+	for _, e := range append(out.Before[:len(out.Before):len(out.Before)], out.After...) {
+		if e.Revision > 1 {
+			seen["revision"]++
+		}
+	}
+}
