@@ -157,15 +157,12 @@ func (a *Auditor) DeadLetter(r *Record) {
 			r.Topic, r.Partition, r.Offset)
 		return
 	}
-	sum := a.sum(&plain, r.Value)
-	d := a.dead[at]
-	switch {
-	case d == nil:
-		a.dead[at] = &deadLetter{sum: sum, records: 1}
-	default:
+	if d := a.dead[at]; d != nil {
 		d.records++
 		a.report.find(doubled, "%v is %d times among the dead letters", at, d.records)
+		return
 	}
+	a.dead[at] = &deadLetter{sum: a.sum(&plain, r.Value), records: 1}
 }
 
 // sum is a checksum of a record and of what its value comes to without the

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"reflect"
@@ -278,7 +279,7 @@ func TestPayload_TheRestIsAllButTheSession(t *testing.T) {
 			var p, q payload
 			p.read([]byte(c.a))
 			q.read([]byte(c.b))
-			if string(p.rest) != string(q.rest) {
+			if !bytes.Equal(p.rest, q.rest) {
 				t.Fatalf("%s\n%s", p.rest, q.rest)
 			}
 		})

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -104,7 +105,7 @@ func (r *reader) read(ctx context.Context, topic string, p int32, f func(*Record
 	if !ok || start.Offset >= end.Offset {
 		return nil
 	}
-	opts := append(r.topics.Client[:len(r.topics.Client):len(r.topics.Client)],
+	opts := append(slices.Clone(r.topics.Client),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
 			topic: {p: kgo.NoResetOffset().At(start.Offset)},
 		}),
