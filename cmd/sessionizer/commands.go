@@ -5,6 +5,9 @@ import "github.com/spf13/cobra"
 // commands is every subcommand, each in a file of its own.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.runCommand(),
+		a.stampCommand(),
+		a.topicsCommand(),
 		a.versionCommand(),
 	}
 }
