@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -172,12 +171,15 @@ func appendID(dst []byte, id session.ID) []byte {
 	return strconv.AppendInt(dst, id.Int, 10)
 }
 
+// uuidDigits is where each byte of a UUID stands in its text.
+var uuidDigits = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
 // appendUUID appends the 36 characters of RFC 9562, section 4.
 func appendUUID(dst []byte, u *[16]byte) []byte {
-	dst = hex.AppendEncode(dst, u[:4])
-	for _, part := range [...][2]int{{4, 6}, {6, 8}, {8, 10}, {10, 16}} {
-		dst = append(dst, '-')
-		dst = hex.AppendEncode(dst, u[part[0]:part[1]])
+	dst = append(dst, nilUUID...)
+	b := (*[uuidCharacters]byte)(dst[len(dst)-uuidCharacters:])
+	for i, at := range uuidDigits {
+		b[at], b[at+1] = hexDigits[u[i]>>4], hexDigits[u[i]&0xf]
 	}
 	return dst
 }

@@ -66,19 +66,15 @@ func (s *checker) failAt(b []byte, at int, f fault) int {
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
-
-	// stackBits is how many open containers one call of value holds, a bit each.
-	stackBits = 64
 )
 
 // special has the high bit set of each byte of x that ends a plain run of a string: a quote, a
 // backslash, a control character or a byte above ASCII. Only its lowest set bit is to be trusted:
-// a subtraction borrows into the bytes above a hit, never below one.
+// a subtraction borrows into the bytes above a hit, never below one. With bit 1 flipped the quote
+// (0x22) lies at 0x20, right above the control characters, which stay among themselves, and
+// nothing else below 0x21.
 func special(x uint64) uint64 {
-	quote := (x ^ ones*'"') - ones
-	backslash := (x ^ ones*'\\') - ones
-	control := x - ones*' '
-	return (quote | backslash | control | x) & highs
+	return (((x ^ ones*2) - ones*0x21) | ((x ^ ones*'\\') - ones) | x) & highs
 }
 
 // plain is how many of the eight bytes of x come before the first special one.
@@ -119,12 +115,17 @@ func space(b []byte, i int) int {
 // its closing one.
 func (s *checker) text(b []byte, i int) int {
 	for {
-		for i+8 <= len(b) {
-			n := plain(load(b, i))
-			i += n
-			if n < 8 {
+		for i+16 <= len(b) {
+			m := special(load(b, i))
+			if m == 0 {
+				i += 8
+				m = special(load(b, i))
+			}
+			if m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
 				break
 			}
+			i += 8
 		}
 		if i >= len(b) {
 			return s.fail(i, faultEnd)

@@ -98,10 +98,11 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 		if i = i2; i < 0 {
 			return i
 		}
-		if i = past(b, i); i >= len(b) || b[i] != ':' {
-			return r.failAt(b, i, faultSyntax)
+		if i+1 < len(b) && b[i] == ':' && b[i+1] > ' ' {
+			i++
+		} else if i = r.colon(b, i); i < 0 {
+			return i
 		}
-		i = past(b, i+1)
 		start := i
 		if child == 0 {
 			i = r.value(b, i, depth+1)
@@ -213,7 +214,9 @@ func (r *reader) known(b []byte, i, id, depth int) int {
 	case first == '{' && len(n.kids) > 0:
 		i = r.object(b, i, id, depth)
 	case first == '"':
-		i = r.text(b, i+1)
+		if i = short(b, start+1); i == 0 {
+			i = r.text(b, start+1)
+		}
 	default:
 		i = r.value(b, i, depth)
 		if n.inner && first == 'n' && i > 0 {
