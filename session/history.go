@@ -35,10 +35,12 @@ type history struct {
 	own     []byte // the buffer of entries once they changed
 	ownDrop []byte // the buffer of dropped once it changed
 	scratch []byte
+	damage  error // what is wrong with an entry that was needed
 }
 
 func (h *history) clear() {
 	h.entries, h.dropped, h.count = nil, nil, 0
+	h.damage = nil
 }
 
 func (h *history) isEmpty() bool { return h.count == 0 && len(h.dropped) == 0 }
@@ -73,10 +75,11 @@ func (h *history) decode(row []byte) error {
 	}
 	h.dropped = r.bytes(dropped * droppedBytes)
 	h.entries = r.b
-	for range count {
-		if r.bytes(r.uvarint()); r.err != nil {
-			return r.err
-		}
+	for i := uint64(0); i < count && r.err == nil; i++ {
+		r.bytes(r.uvarint())
+	}
+	if r.err != nil {
+		return r.err
 	}
 	if len(r.b) > 0 {
 		return errTrailing
@@ -107,6 +110,9 @@ func (h *history) next(from int) (entry, bool) {
 	e.id = r.idKey()
 	e.mergedInto = r.idKey()
 	e.session = r.b
+	if r.err != nil {
+		h.damage = fmt.Errorf("read the head of a remembered session at %d: %w", from, r.err)
+	}
 	return e, r.err == nil
 }
 
@@ -261,7 +267,7 @@ func (s *State) read(e *entry) (x Session, ok bool) {
 	r.session(&x)
 	s.texts = r.texts
 	if r.err != nil {
-		s.damage = fmt.Errorf("read a remembered session of %d bytes: %w", len(e.session), r.err)
+		s.history.damage = fmt.Errorf("read a remembered session of %d bytes: %w", len(e.session), r.err)
 		return Session{}, false
 	}
 	return x, true

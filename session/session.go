@@ -164,7 +164,6 @@ type State struct {
 	texts   []byte // holds id texts that are made here; grows until the next Decode
 	touched []int  // scratch of decide: retained sessions the event touches
 	picked  []int  // scratch: positions of retained sessions
-	damage  error
 }
 
 // Reset makes s a new key. Its buffers are kept.
@@ -172,7 +171,6 @@ func (s *State) Reset() {
 	s.clear()
 	s.texts = s.texts[:0]
 	s.RowChanged, s.HistoryChanged = false, false
-	s.damage = nil
 }
 
 // clear drops what the key remembers.
@@ -188,7 +186,7 @@ func (s *State) IsEmpty() bool { return s.Count == 0 && len(s.Sessions) == 0 }
 
 // Err returns what is wrong with the history, if a Step since Decode found an entry that cannot be
 // read; entries are read only when they are needed. Nothing of that Step must be used then.
-func (s *State) Err() error { return s.damage }
+func (s *State) Err() error { return s.history.damage }
 
 func label(names []string, i int) string {
 	if i < 0 || i >= len(names) {
