@@ -25,7 +25,7 @@ import (
 // coordinator refuses our generation; either way the end says "not committed" and nothing of the
 // transaction survives.
 func (l *lane) commit(ctx context.Context) error {
-	touched, err := l.closeTasks(ctx)
+	touched, err := l.closeTasks()
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (l *lane) commit(ctx context.Context) error {
 }
 
 // closeTasks produces the changelog records of every partition the transaction touched.
-func (l *lane) closeTasks(ctx context.Context) ([]*part, error) {
+func (l *lane) closeTasks() ([]*part, error) {
 	var touched []*part
 	now := time.Now()
 	for _, p := range l.parts {
@@ -67,10 +67,10 @@ func (l *lane) closeTasks(ctx context.Context) ([]*part, error) {
 		p.metaEnd.Store(0)
 		for _, r := range p.task.Ready() {
 			if r != meta {
-				l.sess.Produce(ctx, r, l.promise)
+				l.sess.Produce(l.produceCtx, r, l.promise)
 				continue
 			}
-			l.sess.Produce(ctx, r, func(r *kgo.Record, err error) {
+			l.sess.Produce(l.produceCtx, r, func(r *kgo.Record, err error) {
 				l.promise(r, err)
 				p.metaEnd.Store(r.Offset + 1)
 			})
@@ -150,6 +150,7 @@ func (l *lane) confirm(touched []*part) error {
 
 func (l *lane) ended() {
 	l.open = false
+	l.cancelProduce()
 	l.failMu.Lock()
 	defer l.failMu.Unlock()
 	l.failed, l.failAt = nil, nil

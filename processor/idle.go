@@ -65,7 +65,7 @@ func (l *lane) tickTopic(
 		if err := l.expire(p, watermark); err != nil {
 			return err
 		}
-		l.produce(ctx, p)
+		l.produce(p)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (l *lane) drain(ctx context.Context) error {
 		if err := l.expire(p, p.task.Watermark()); err != nil {
 			return err
 		}
-		l.produce(ctx, p)
+		l.produce(p)
 	}
 	return nil
 }

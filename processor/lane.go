@@ -38,6 +38,11 @@ type lane struct {
 
 	open      bool // a transaction is open
 	openSince time.Time
+	// produceCtx ends with the transaction's timeout: produces that a broker does not answer fail
+	// then. The client's own delivery timeout counts from a record's timestamp, which for us is
+	// the event's and long past.
+	produceCtx    context.Context
+	cancelProduce context.CancelFunc
 	dirty     bool // the session's next transaction is flagged as failed and must be emptied first
 	lastTick  time.Time
 
@@ -167,7 +172,6 @@ func (l *lane) groupOpts() []kgo.Opt {
 		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.TransactionalID(l.txn),
 		kgo.TransactionTimeout(c.TransactionTimeout),
-		kgo.RecordDeliveryTimeout(c.endDeadline()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(producerLinger),
 		kgo.ProducerBatchCompression(c.Compression, kgo.NoCompression()),
@@ -283,6 +287,7 @@ func (l *lane) ensureOpen(ctx context.Context) error {
 		return l.broken("begin a transaction", err)
 	}
 	l.open, l.openSince = true, time.Now()
+	l.produceCtx, l.cancelProduce = l.host.bound(context.WithoutCancel(ctx), l.host.cfg.TransactionTimeout)
 	return nil
 }
 
@@ -339,12 +344,12 @@ func (l *lane) work(ctx context.Context, fetches kgo.Fetches) error {
 		return err
 	}
 	if len(batches) == 1 {
-		return l.step(ctx, batches[0].p, batches[0].records)
+		return l.step(batches[0].p, batches[0].records)
 	}
 	errs := make([]error, len(batches))
 	var wg sync.WaitGroup
 	for i, b := range batches {
-		wg.Go(func() { errs[i] = l.step(ctx, b.p, b.records) })
+		wg.Go(func() { errs[i] = l.step(b.p, b.records) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
@@ -377,7 +382,7 @@ func (p *part) continuous(first, logStart int64) error {
 
 // step processes the records of one partition and produces what comes of them. It is a worker:
 // it runs beside those of other partitions and is joined before the transaction goes on.
-func (l *lane) step(ctx context.Context, p *part, records []*kgo.Record) error {
+func (l *lane) step(p *part, records []*kgo.Record) error {
 	const produceEvery = 256 // records between hand-overs, so that the client works beside us
 	for i, r := range records {
 		if err := p.task.Step(r); err != nil {
@@ -387,13 +392,13 @@ func (l *lane) step(ctx context.Context, p *part, records []*kgo.Record) error {
 			p.arrived = time.Now()
 		}
 		if i%produceEvery == produceEvery-1 {
-			l.produce(ctx, p)
+			l.produce(p)
 		}
 	}
 	if err := l.expire(p, p.task.Watermark()); err != nil {
 		return err
 	}
-	l.produce(ctx, p)
+	l.produce(p)
 	return nil
 }
 
@@ -406,9 +411,9 @@ func (l *lane) expire(p *part, tick session.Time) error {
 	return err
 }
 
-func (l *lane) produce(ctx context.Context, p *part) {
+func (l *lane) produce(p *part) {
 	for _, r := range p.task.Ready() {
-		l.sess.Produce(ctx, r, l.promise)
+		l.sess.Produce(l.produceCtx, r, l.promise)
 	}
 }
 
@@ -427,6 +432,9 @@ func (l *lane) promise(r *kgo.Record, err error) {
 
 // discard throws the client and everything that is not confirmed away.
 func (l *lane) discard() {
+	if l.open {
+		l.cancelProduce()
+	}
 	for _, p := range l.parts {
 		l.close(p)
 	}

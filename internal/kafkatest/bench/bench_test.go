@@ -168,7 +168,7 @@ func config(b *testing.B, addrs []string, name, input string) processor.Config {
 		DeadLetters: name + "-dead", Compression: kgo.Lz4Compression(),
 		Rules: &rules, Codec: codec, IdleAfter: 10 * time.Second,
 		CommitInterval: 200 * time.Millisecond, Lanes: 1, UntilEnd: true,
-		StateDir: b.TempDir(), State: state.Options{Cache: 256 << 20}, Log: zap.NewNop(),
+		StateDir: b.TempDir(), State: state.Options{Cache: 256 << 20}, Log: logger(b),
 	}
 }
 
@@ -219,4 +219,16 @@ func produceAll(b *testing.B, s *kgo.GroupTransactSession, fetches kgo.Fetches, 
 		}, nil)
 	}
 	return n
+}
+
+// logger tells of what should not happen in a benchmark: every reset costs time.
+func logger(b *testing.B) *zap.Logger {
+	b.Helper()
+	c := zap.NewDevelopmentConfig()
+	c.Level = zap.NewAtomicLevelAt(zap.InfoLevel)
+	log, err := c.Build()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return log
 }
