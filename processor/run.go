@@ -161,6 +161,7 @@ func (h *host) close(leave bool) error {
 	h.cl.Close()
 	h.workers.Wait()
 	if halted {
+		h.store.Abandon()
 		return nil
 	}
 	if err := h.store.Close(); err != nil {
