@@ -51,7 +51,6 @@ fmt:
 
 tidy-diff:
 	$(GO) mod tidy -diff
-	$(GO) -C tools mod tidy -diff
 
 lint:
 	$(GO) vet ./...

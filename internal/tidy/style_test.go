@@ -107,22 +107,48 @@ func inits(s *source) (findings []finding) {
 	return findings
 }
 
+// longFunctions measures functions. In a test a function literal counts for itself, not for the
+// function around it: that one is a list of cases.
 func longFunctions(s *source) (findings []finding) {
 	limit := functionLinesMax
 	if s.isTest() {
 		limit = testFunctionLinesMax
 	}
-	for _, d := range s.file.Decls {
-		f, ok := d.(*ast.FuncDecl)
-		if !ok {
-			continue
+	measure := func(name string, f ast.Node) {
+		n := s.line(f.End()) - s.line(f.Pos()) + 1
+		if s.isTest() {
+			for _, lit := range literals(f) {
+				n -= s.line(lit.End()) - s.line(lit.Pos())
+			}
 		}
-		if n := s.line(f.End()) - s.line(f.Pos()) + 1; n > limit {
+		if n > limit {
 			findings = append(findings, s.at(f.Pos(),
-				"%s has %d lines, the limit is %d: split it", f.Name.Name, n, limit))
+				"%s has %d lines, the limit is %d: split it", name, n, limit))
 		}
 	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			measure(n.Name.Name, n)
+		case *ast.FuncLit:
+			measure("the function", n)
+		}
+		return true
+	})
 	return findings
+}
+
+// literals are the function literals directly inside a function.
+func literals(f ast.Node) (found []*ast.FuncLit) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		lit, ok := n.(*ast.FuncLit)
+		if !ok || n == f {
+			return true
+		}
+		found = append(found, lit)
+		return false
+	})
+	return found
 }
 
 func longFiles(s *source) []finding {
