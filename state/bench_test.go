@@ -81,7 +81,9 @@ func BenchmarkGetPutLive(b *testing.B) {
 }
 
 // BenchmarkGetStored is a key that is in Pebble only, BenchmarkGetUnknown one nobody has seen.
-func BenchmarkGetStored(b *testing.B) { benchGet(b, func(n int) int { return n * 7919 % 1_000_000 }) }
+func BenchmarkGetStored(b *testing.B) {
+	benchGet(b, func(n int) int { return n * 7919 % 1_000_000 })
+}
 
 func BenchmarkGetUnknown(b *testing.B) { benchGet(b, func(n int) int { return 1_000_000 + n }) }
 

@@ -28,28 +28,27 @@ type slotID uint32
 const slotsPerPage = 1 << 10
 
 // slot is what is known of one key. Lengths of rows: absent is a key that has none, unloaded a
-// row that is in Pebble only.
+// row that is in Pebble only. It fills a cache line.
 type slot struct {
-	hash       uint64
 	row        ref // a block with the key and behind it the row
 	history    ref
 	rowLen     int32
 	historyLen int32
-	keyLen     uint32
 	change     uint32 // 1 + index of the change in the overlay; 0: none
+	keyLen     uint16
+	listed     bool // among the evictable
 	// due is that of the confirmed row. timer is the due of the heap entry that counts, NoTime:
 	// none. Invariant outside of Due: a current due is never before timer.
 	due, timer session.Time
 	commit     uint64 // number of the partition's commit that confirmed it last
 	prev, next slotID
-	listed     bool // among the evictable
 }
 
 const (
 	absent   = -1
 	unloaded = -2
 
-	slotBytes = 88 // about the size of a slot, for the budget
+	slotBytes = 64 // of a slot, for the budget
 )
 
 func newCache() cache {
@@ -96,7 +95,7 @@ func (c *cache) find(hash uint64, key []byte) slotID {
 			continue
 		}
 		id := slotID(e)
-		if s := c.at(id); s.hash == hash && bytes.Equal(c.keyOf(s), key) {
+		if bytes.Equal(c.keyOf(c.at(id)), key) {
 			return id
 		}
 	}
@@ -117,7 +116,7 @@ func (c *cache) insert(hash uint64, key []byte) slotID {
 	c.inUse++
 	s := c.at(id)
 	*s = slot{
-		hash: hash, keyLen: uint32(len(key)), row: c.slab.alloc(len(key)),
+		keyLen: uint16(len(key)), row: c.slab.alloc(len(key)),
 		rowLen: absent, historyLen: absent, due: session.NoTime, timer: session.NoTime,
 	}
 	copy(c.slab.bytesOf(s.row, len(key)), key)
@@ -130,7 +129,7 @@ func (c *cache) remove(id slotID) {
 	if s.listed {
 		c.unlist(id)
 	}
-	c.index.remove(s.hash, id)
+	c.index.remove(keyHash(c.keyOf(s)), id)
 	c.slab.free(s.row)
 	if s.history != 0 {
 		c.slab.free(s.history)

@@ -114,6 +114,9 @@ func TestFault(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestFaultElsewhere(t *testing.T) {
 	t.Run("ARead", func(t *testing.T) {
 		disk := newBrokenDisk(syscall.EIO, func(op errorfs.Op) bool {
 			return op.Kind == errorfs.OpFileReadAt && strings.Contains(op.Path, ".sst")

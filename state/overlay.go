@@ -218,11 +218,12 @@ func (p *Partition) Digest() Digest {
 	for i := range p.overlay.changes {
 		c := &p.overlay.changes[i]
 		s := p.cache.at(c.slot)
+		hash := keyHash(p.cache.keyOf(s))
 		if c.hasRow {
-			d.replace(s.hash, kindRow, p.cache.rowOf(s), p.overlay.rowOf(c))
+			d.replace(hash, kindRow, p.cache.rowOf(s), p.overlay.rowOf(c))
 		}
 		if c.hasHistory {
-			d.replace(s.hash, kindHistory, p.cache.historyOf(s), p.overlay.historyOf(c))
+			d.replace(hash, kindHistory, p.cache.historyOf(s), p.overlay.historyOf(c))
 		}
 	}
 	p.digestNext, p.digestKnown = d, true

@@ -16,14 +16,8 @@ import (
 // everything but the disk.
 
 func TestPartition(t *testing.T) {
-	start := func(t *testing.T, o Options) *Partition {
-		o.FS, o.Due = vfs.NewMem(), testDue
-		s := openStore(t, o)
-		t.Cleanup(func() { closeStore(t, s) })
-		return openPart(t, s)
-	}
 	t.Run("GetSeesTheOverlayThenTheConfirmedRows", func(t *testing.T) {
-		p := start(t, Options{})
+		p := startPart(t, Options{})
 		wantRow(t, p, "ana", "")
 		put(p, "ana", 10, "one")
 		wantRow(t, p, "ana", "one")
@@ -37,7 +31,7 @@ func TestPartition(t *testing.T) {
 		wantHistory(t, p, "ana", "past")
 	})
 	t.Run("AbortLeavesNoTrace", func(t *testing.T) {
-		p := start(t, Options{})
+		p := startPart(t, Options{})
 		put(p, "ana", 10, "one")
 		put(p, "ben", 20, "two")
 		before := testCommit(t, p)
@@ -57,7 +51,7 @@ func TestPartition(t *testing.T) {
 		wantDue(t, p, 100, 9, "ana", "ben")
 	})
 	t.Run("ChangesAreTheDirtyRows", func(t *testing.T) {
-		p := start(t, Options{})
+		p := startPart(t, Options{})
 		put(p, "ana", 10, "one")
 		testCommit(t, p)
 		put(p, "ben", 10, "two")
@@ -81,7 +75,7 @@ func TestPartition(t *testing.T) {
 		wantRow(t, p, "ana", "")
 	})
 	t.Run("ADeletedRowStaysDeleted", func(t *testing.T) {
-		p := start(t, Options{Cache: 1})
+		p := startPart(t, Options{Cache: 1})
 		put(p, "ana", session.NoTime, "one")
 		testCommit(t, p)
 		p.Put([]byte("ana"), nil, session.NoTime)
@@ -97,8 +91,11 @@ func TestPartition(t *testing.T) {
 			t.Fatal(p.Digest())
 		}
 	})
+}
+
+func TestPartitionIsGuarded(t *testing.T) {
 	t.Run("CommitPanicsOnAPositionThatDoesNotFollow", func(t *testing.T) {
-		p := start(t, Options{})
+		p := startPart(t, Options{})
 		put(p, "ana", 10, "one")
 		pos := testCommit(t, p)
 		for name, wrong := range map[string]func(*Position){
@@ -121,7 +118,7 @@ func TestPartition(t *testing.T) {
 		}
 	})
 	t.Run("IsOpenOnce", func(t *testing.T) {
-		p := start(t, Options{})
+		p := startPart(t, Options{})
 		if _, err := p.store.Partition("events", 3); err == nil {
 			t.Fatal("it was opened a second time")
 		}
@@ -130,7 +127,7 @@ func TestPartition(t *testing.T) {
 		}
 	})
 	t.Run("OtherPartitionsAndTopicsAreOtherRows", func(t *testing.T) {
-		p := start(t, Options{})
+		p := startPart(t, Options{})
 		put(p, "ana", 10, "three")
 		pos := testCommit(t, p)
 		for _, other := range []struct {
@@ -255,13 +252,8 @@ func setOrDeleteNow(s *Store, key, value []byte) error {
 }
 
 func TestDue(t *testing.T) {
-	start := func(t *testing.T) *Partition {
-		s := openStore(t, testOptions(vfs.NewMem()))
-		t.Cleanup(func() { closeStore(t, s) })
-		return openPart(t, s)
-	}
 	t.Run("ReturnsTheEarliestFirstAndOnlyWhatIsBeforeTheTick", func(t *testing.T) {
-		p := start(t)
+		p := startPart(t, Options{})
 		put(p, "ana", 30, "")
 		put(p, "ben", 10, "")
 		put(p, "cem", 20, "")
@@ -272,7 +264,7 @@ func TestDue(t *testing.T) {
 		wantDue(t, p, session.NoTime, 9)
 	})
 	t.Run("ALaterDueMovesNoEntry", func(t *testing.T) {
-		p := start(t)
+		p := startPart(t, Options{})
 		for due := range session.Time(1000) {
 			put(p, "ana", 10+due, "")
 		}
@@ -283,7 +275,7 @@ func TestDue(t *testing.T) {
 		wantDue(t, p, 1010, 9, "ana")
 	})
 	t.Run("AnEarlierDueCounts", func(t *testing.T) {
-		p := start(t)
+		p := startPart(t, Options{})
 		put(p, "ana", 100, "")
 		put(p, "ana", 50, "")
 		wantDue(t, p, 51, 9, "ana")
@@ -292,8 +284,19 @@ func TestDue(t *testing.T) {
 		wantDue(t, p, 201, 9, "ana")
 		wantDue(t, p, 1000, 9)
 	})
+	t.Run("NextDueIsNeverAfterATimer", func(t *testing.T) {
+		p := startPart(t, Options{})
+		if due := p.NextDue(); due != session.NoTime {
+			t.Fatalf("next due is %d without a timer", due)
+		}
+		put(p, "ana", 30, "")
+		put(p, "ben", 20, "")
+		if due := p.NextDue(); due != 20 {
+			t.Fatalf("next due is %d, want 20", due)
+		}
+	})
 	t.Run("AKeyThatIsTakenAndNotPutComesAgainInTheNextTransaction", func(t *testing.T) {
-		p := start(t)
+		p := startPart(t, Options{})
 		put(p, "ana", 10, "")
 		put(p, "ben", 20, "")
 		testCommit(t, p)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -66,7 +67,7 @@ func (s *Store) pebbleOptions(cacheBytes int64) *pebble.Options {
 		Comparer:                    newComparer(),
 		DisableWAL:                  true,
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
-		MemTableSize:                uint64(min(max(cacheBytes/memTableShare, memTableMin), memTableMax)),
+		MemTableSize:                memTableSize(cacheBytes),
 		MemTableStopWritesThreshold: stallNever,
 		L0StopWritesThreshold:       stallNever,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
@@ -74,7 +75,8 @@ func (s *Store) pebbleOptions(cacheBytes int64) *pebble.Options {
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { s.fault(err) },
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
-				s.fault(fmt.Errorf("%w: %s: %w", ErrDamaged, info.Path, info.Details))
+				s.fault(fmt.Errorf("%w: %s: %w",
+					ErrDamaged, info.Path, firstLine{info.Details}))
 			},
 			FlushEnd:      func(pebble.FlushInfo) { s.flushed() },
 			CompactionEnd: func(pebble.CompactionInfo) { s.flushed() },
@@ -88,6 +90,10 @@ func (s *Store) pebbleOptions(cacheBytes int64) *pebble.Options {
 	}
 	o.EnsureDefaults()
 	return o
+}
+
+func memTableSize(cacheBytes int64) uint64 {
+	return uint64(min(max(cacheBytes/memTableShare, memTableMin), memTableMax))
 }
 
 // logger drops what Pebble logs. Pebble calls Fatalf where it cannot go on, above all when the
@@ -112,10 +118,20 @@ func classify(err error) error {
 		return err
 	}
 	if pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, firstLine{err})
 	}
 	return err
 }
+
+// firstLine leaves out what Pebble carries in the further lines of a corruption's message.
+type firstLine struct{ error }
+
+func (e firstLine) Error() string {
+	line, _, _ := strings.Cut(e.error.Error(), "\n")
+	return line
+}
+
+func (e firstLine) Unwrap() error { return e.error }
 
 // classifyOpen takes every error for a damage that is not one of the operating system: Pebble
 // reports many kinds of damage without a mark.
@@ -127,7 +143,7 @@ func classifyOpen(err error) error {
 	if errors.Is(err, ErrDamaged) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrDamaged, err)
+	return fmt.Errorf("%w: %w", ErrDamaged, firstLine{err})
 }
 
 // checkLayout writes the version of the layout to a new store and checks that of another.

@@ -12,33 +12,38 @@ import (
 
 // A restore is what stands between a lost disk and doubled sessions.
 
+// startPart is an empty partition in a store of its own.
+func startPart(t *testing.T, o Options) *Partition {
+	o.FS, o.Due = vfs.NewMem(), testDue
+	s := openStore(t, o)
+	t.Cleanup(func() { closeStore(t, s) })
+	return openPart(t, s)
+}
+
+func beginRestore(t *testing.T, p *Partition) *Restore {
+	t.Helper()
+	r, err := p.Restore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func apply(t *testing.T, r *Restore, kind byte, key string, value []byte) {
+	t.Helper()
+	if err := r.Apply(append([]byte{kind}, key...), value); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRestore(t *testing.T) {
-	apply := func(t *testing.T, r *Restore, kind byte, key string, value []byte) {
-		t.Helper()
-		if err := r.Apply(append([]byte{kind}, key...), value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	begin := func(t *testing.T, p *Partition) *Restore {
-		t.Helper()
-		r, err := p.Restore()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	start := func(t *testing.T) *Partition {
-		s := openStore(t, testOptions(vfs.NewMem()))
-		t.Cleanup(func() { _ = s.Close() })
-		return openPart(t, s)
-	}
 	t.Run("LaterRecordsWinAndTombstonesDelete", func(t *testing.T) {
 		for name, run := range map[string]int{"InMemory": 1 << 20, "OverManyRuns": 1} {
 			t.Run(name, func(t *testing.T) {
-				p := start(t)
+				p := startPart(t, Options{})
 				p.store.limits.runBytes = run
 				p.store.limits.tableBytes = 1
-				r := begin(t, p)
+				r := beginRestore(t, p)
 				apply(t, r, kindRow, "ana", testRow(10, "old"))
 				apply(t, r, kindRow, "ben", testRow(20, "gone"))
 				apply(t, r, kindHistory, "ana", []byte("past"))
@@ -66,47 +71,21 @@ func TestRestore(t *testing.T) {
 		}
 	})
 	t.Run("OfNothingHasAPosition", func(t *testing.T) {
-		p := start(t)
+		p := startPart(t, Options{})
 		pos := Position{Seq: 2, Offset: 5}
-		if err := begin(t, p).Finish(pos); err != nil {
+		if err := beginRestore(t, p).Finish(pos); err != nil {
 			t.Fatal(err)
 		}
 		if got, ok := p.Position(); !ok || got != pos {
 			t.Fatalf("position is %+v, %v", got, ok)
 		}
 	})
-	t.Run("WithTheWrongDigestIsRefused", func(t *testing.T) {
-		p := start(t)
-		r := begin(t, p)
-		apply(t, r, kindRow, "ana", testRow(10, "one"))
-		if err := r.Finish(Position{Seq: 1}); !errors.Is(err, ErrDamaged) {
-			t.Fatal(err)
-		}
-		if _, ok := p.Position(); ok || p.store.Err() != nil {
-			t.Fatalf("position: %v, fault: %v", ok, p.store.Err())
-		}
-		wantRow(t, p, "ana", "")
-
-		put(p, "ana", 10, "one")
-		before := testCommit(t, p)
-		r = begin(t, p)
-		apply(t, r, kindRow, "ana", testRow(5, "two"))
-		if err := r.Finish(Position{Seq: 2}); !errors.Is(err, ErrDamaged) {
-			t.Fatal(err)
-		}
-		if got, ok := p.Position(); !ok || got != before {
-			t.Fatalf("position is %+v, %v", got, ok)
-		}
-		wantRow(t, p, "ana", "one")
-		wantDue(t, p, 10, 9)
-		wantDue(t, p, 11, 9, "ana")
-	})
 	t.Run("ATailLargerThanMemoryIsBoundedAndComplete", func(t *testing.T) {
-		p := start(t)
+		p := startPart(t, Options{})
 		put(p, "ana", 10, "one")
 		pos := testCommit(t, p)
 		p.store.limits.tailBytes = 1000
-		r := begin(t, p)
+		r := beginRestore(t, p)
 		want := rows{"\x01ana": string(testRow(10, "one"))}
 		var universe []string
 		for n := range 200 {
@@ -135,10 +114,39 @@ func TestRestore(t *testing.T) {
 		}
 		wantRows(t, p, append(universe, "ana"), want)
 	})
+}
+
+func TestRestoreChecks(t *testing.T) {
+	t.Run("WithTheWrongDigestIsRefused", func(t *testing.T) {
+		p := startPart(t, Options{})
+		r := beginRestore(t, p)
+		apply(t, r, kindRow, "ana", testRow(10, "one"))
+		if err := r.Finish(Position{Seq: 1}); !errors.Is(err, ErrDamaged) {
+			t.Fatal(err)
+		}
+		if _, ok := p.Position(); ok || p.store.Err() != nil {
+			t.Fatalf("position: %v, fault: %v", ok, p.store.Err())
+		}
+		wantRow(t, p, "ana", "")
+
+		put(p, "ana", 10, "one")
+		before := testCommit(t, p)
+		r = beginRestore(t, p)
+		apply(t, r, kindRow, "ana", testRow(5, "two"))
+		if err := r.Finish(Position{Seq: 2}); !errors.Is(err, ErrDamaged) {
+			t.Fatal(err)
+		}
+		if got, ok := p.Position(); !ok || got != before {
+			t.Fatalf("position is %+v, %v", got, ok)
+		}
+		wantRow(t, p, "ana", "one")
+		wantDue(t, p, 10, 9)
+		wantDue(t, p, 11, 9, "ana")
+	})
 	t.Run("ARecordOfAnUnknownKindIsRefused", func(t *testing.T) {
-		p := start(t)
+		p := startPart(t, Options{})
 		for _, key := range []string{"", "\x01", "\x03ana", "ana"} {
-			r := begin(t, p)
+			r := beginRestore(t, p)
 			if err := r.Apply([]byte(key), []byte("row")); err == nil {
 				t.Fatalf("%q was taken", key)
 			}
@@ -148,8 +156,8 @@ func TestRestore(t *testing.T) {
 		}
 	})
 	t.Run("ThePartitionIsNotUsedMeanwhile", func(t *testing.T) {
-		p := start(t)
-		r := begin(t, p)
+		p := startPart(t, Options{})
+		r := beginRestore(t, p)
 		defer func() {
 			if recover() == nil {
 				t.Fatal("Put during a restore was taken")

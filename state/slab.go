@@ -6,7 +6,8 @@ import "sort"
 // one object for hundreds of rows. A page holds blocks of one size class; freed blocks form a
 // list inside their page, and a page without blocks serves any class again.
 type slab struct {
-	pages   []page   // pages[0] is not used: the zero ref is none
+	data    [][]byte // the pages; the first is not used: the zero ref is none
+	pages   []page   // what is known of them
 	partial []uint32 // per class: first page with room, 0 none
 	empty   []uint32 // pages of pageBytes without a block
 	unused  []uint32 // numbers of pages that were given back
@@ -17,7 +18,6 @@ type slab struct {
 type ref uint64
 
 type page struct {
-	data       []byte
 	class      int16  // index into blockSizes; classNone: one block of the whole page
 	live       uint16 // blocks in use
 	bump       uint32 // offset of the first block never used
@@ -59,20 +59,23 @@ func classOf(size int) int {
 
 // newSlab allocates nothing until the first block.
 func newSlab() slab {
-	return slab{pages: make([]page, 1), partial: make([]uint32, len(blockSizes))}
+	return slab{
+		data: make([][]byte, 1), pages: make([]page, 1),
+		partial: make([]uint32, len(blockSizes)),
+	}
 }
 
 // bytesOf are the first n bytes of a block.
 func (s *slab) bytesOf(r ref, n int) []byte {
 	at := int(uint32(r))
-	return s.pages[r>>32].data[at : at+n : at+n]
+	return s.data[r>>32][at : at+n : at+n]
 }
 
 // capOf is how many bytes fit into a block.
 func (s *slab) capOf(r ref) int {
 	p := &s.pages[r>>32]
 	if p.class == classNone {
-		return len(p.data)
+		return len(s.data[r>>32])
 	}
 	return blockSizes[p.class]
 }
@@ -91,14 +94,14 @@ func (s *slab) alloc(size int) ref {
 	var at uint32
 	if p.freed != 0 {
 		at = p.freed - 1
-		p.freed = getUint32(p.data[at:])
+		p.freed = getUint32(s.data[n][at:])
 	} else {
 		at = p.bump
 		p.bump += uint32(blockSizes[class])
 	}
 	p.live++
 	s.bytes += int64(blockSizes[class])
-	if p.freed == 0 && int(p.bump)+blockSizes[class] > len(p.data) {
+	if p.freed == 0 && int(p.bump)+blockSizes[class] > pageBytes {
 		s.unlist(n)
 	}
 	return ref(n)<<32 | ref(at)
@@ -108,8 +111,8 @@ func (s *slab) free(r ref) {
 	n, at := uint32(r>>32), uint32(r)
 	p := &s.pages[n]
 	if p.class == classNone {
-		s.bytes -= int64(len(p.data))
-		s.pages[n] = page{}
+		s.bytes -= int64(len(s.data[n]))
+		s.pages[n], s.data[n] = page{}, nil
 		s.unused = append(s.unused, n)
 		return
 	}
@@ -120,14 +123,14 @@ func (s *slab) free(r ref) {
 			s.unlist(n)
 		}
 		if len(s.empty) == emptyPagesMax {
-			s.pages[n] = page{}
+			s.pages[n], s.data[n] = page{}, nil
 			s.unused = append(s.unused, n)
 			return
 		}
 		s.empty = append(s.empty, n)
 		return
 	}
-	putUint32(p.data[at:], p.freed)
+	putUint32(s.data[n][at:], p.freed)
 	p.freed = at + 1
 	if !p.listed {
 		s.list(n)
@@ -138,7 +141,7 @@ func (s *slab) allocLarge(size int) ref {
 	const unit = 4 << 10
 	n := s.newNumber()
 	data := make([]byte, (size+unit-1)/unit*unit)
-	s.pages[n] = page{data: data, class: classNone, live: 1}
+	s.pages[n], s.data[n] = page{class: classNone, live: 1}, data
 	s.bytes += int64(len(data))
 	return ref(n) << 32
 }
@@ -146,16 +149,14 @@ func (s *slab) allocLarge(size int) ref {
 // addPage gives the class a page, an empty one of any class if there is one.
 func (s *slab) addPage(class int) uint32 {
 	var n uint32
-	var data []byte
 	if last := len(s.empty) - 1; last >= 0 {
 		n = s.empty[last]
 		s.empty = s.empty[:last]
-		data = s.pages[n].data
 	} else {
 		n = s.newNumber()
-		data = make([]byte, pageBytes)
+		s.data[n] = make([]byte, pageBytes)
 	}
-	s.pages[n] = page{data: data, class: int16(class)}
+	s.pages[n] = page{class: int16(class)}
 	s.list(n)
 	return n
 }
@@ -166,7 +167,7 @@ func (s *slab) newNumber() uint32 {
 		s.unused = s.unused[:last]
 		return n
 	}
-	s.pages = append(s.pages, page{})
+	s.pages, s.data = append(s.pages, page{}), append(s.data, nil)
 	return uint32(len(s.pages) - 1)
 }
 

@@ -226,11 +226,11 @@ func (x *sorter) merge(yield func(key, value []byte) error) (err error) {
 	x.sort()
 	all := []*source{x.memory()}
 	for n := range x.runs {
-		s, closer, err := x.file(n)
-		if err != nil {
-			return err
+		s, closer, err1 := x.file(n)
+		if err1 != nil {
+			return err1
 		}
-		defer closer.Close()
+		defer func() { err = errors.Join(err, closer.Close()) }()
 		all = append(all, s)
 	}
 	var h sources
@@ -244,9 +244,13 @@ func (x *sorter) merge(yield func(key, value []byte) error) (err error) {
 		}
 	}
 	heap.Init(&h)
+	return h.drain(yield)
+}
+
+func (h *sources) drain(yield func(key, value []byte) error) error {
 	var last []byte
-	for len(h) > 0 {
-		s := h[0]
+	for len(*h) > 0 {
+		s := (*h)[0]
 		if !bytes.Equal(s.key, last) {
 			last = append(last[:0], s.key...)
 			if s.value != nil {
@@ -260,9 +264,9 @@ func (x *sorter) merge(yield func(key, value []byte) error) (err error) {
 			return err
 		}
 		if ok {
-			heap.Fix(&h, 0)
+			heap.Fix(h, 0)
 		} else {
-			heap.Pop(&h)
+			heap.Pop(h)
 		}
 	}
 	return nil
