@@ -3,11 +3,12 @@
 package processor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,9 @@ type world struct {
 	net     *kfake.VirtualNetwork
 	cluster *kfake.Cluster
 	parts   int32
+	nets    []*faultNet
+	logs    []*observer.ObservedLogs
+	names   []string // of the processes of logs
 }
 
 const brokerPort = 9092
@@ -54,9 +58,25 @@ func bubble(t *testing.T, partitions int32, test func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer w.cluster.Close()
+		defer w.end()
 		test(w)
 	})
+}
+
+// end takes the world down. What the processes logged is printed if the test failed.
+func (w *world) end() {
+	for _, n := range w.nets {
+		n.cut()
+	}
+	w.cluster.Close()
+	if !w.t.Failed() {
+		return
+	}
+	for i, l := range w.logs {
+		for _, e := range l.All() {
+			w.t.Logf("%s: %s %s %v", w.names[i], e.Time.UTC().Format("15:04:05.000"), e.Message, e.ContextMap())
+		}
+	}
 }
 
 func (w *world) client(opts ...kgo.Opt) *kgo.Client {
@@ -88,7 +108,8 @@ func (w *world) config(instance string) Config {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	log, _ := observer.New(zapcore.DebugLevel)
+	log, logs := observer.New(zapcore.InfoLevel)
+	w.logs, w.names = append(w.logs, logs), append(w.names, instance)
 	return Config{
 		Brokers: []string{fmt.Sprintf("localhost:%d", brokerPort)}, Dial: w.net.DialContext,
 		Group: "g", Instance: instance,
@@ -135,7 +156,7 @@ type member struct {
 	halt func()
 	done chan struct{}
 	err  error
-	net  *cutNet
+	net  *faultNet
 	fs   *vfs.MemFS
 }
 
@@ -145,8 +166,9 @@ func (w *world) start(c Config) *member {
 	halt := make(chan struct{})
 	m := &member{
 		stop: cancel, halt: sync.OnceFunc(func() { close(halt) }), done: make(chan struct{}),
-		net: &cutNet{dial: w.net.DialContext, conns: map[net.Conn]bool{}},
+		net: newFaultNet(c.Dial),
 	}
+	w.nets = append(w.nets, m.net)
 	m.fs, _ = c.State.FS.(*vfs.MemFS)
 	c.Dial, c.Halt = m.net.DialContext, halt
 	go func() {
@@ -169,43 +191,6 @@ func (m *member) wait() error {
 	<-m.done
 	m.stop()
 	return m.err
-}
-
-// cutNet is a network whose connections can be cut for good.
-type cutNet struct {
-	dial func(ctx context.Context, network, host string) (net.Conn, error)
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	down  bool
-}
-
-var errCut = errors.New("the network is cut")
-
-func (n *cutNet) DialContext(ctx context.Context, network, host string) (net.Conn, error) {
-	n.mu.Lock()
-	down := n.down
-	n.mu.Unlock()
-	if down {
-		return nil, errCut
-	}
-	c, err := n.dial(ctx, network, host)
-	if err != nil {
-		return nil, err
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.conns[c] = true
-	return c, nil
-}
-
-func (n *cutNet) cut() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.down = true
-	for c := range n.conns {
-		_ = c.Close() // it is cut either way
-	}
 }
 
 // epoch is when a bubble begins.
@@ -283,8 +268,9 @@ func (w *world) audit() []string {
 		}
 		for i, r := range out[p] {
 			var e struct {
-				MessageID string `json:"messageId"`
-				Context   struct {
+				AnonymousID string `json:"anonymousId"`
+				MessageID   string `json:"messageId"`
+				Context     struct {
 					Session struct {
 						ID         int64
 						Start      bool
@@ -299,7 +285,7 @@ func (w *world) audit() []string {
 				w.t.Errorf("out %d@%d is %s, in there is %s", p, r.Offset, r.Value, events[i].Value)
 			}
 			s := e.Context.Session
-			key := fmt.Sprint(p, " ", s.ID)
+			key := fmt.Sprint(p, " ", e.AnonymousID, " ", s.ID)
 			if sessions[key] == nil {
 				sessions[key] = &seen{}
 			}
@@ -323,8 +309,13 @@ func (w *world) audit() []string {
 // visits returns the final revision of each visit, sorted by partition and first appearance.
 func (w *world) visits() []string {
 	w.t.Helper()
+	return w.visitsOf("visits")
+}
+
+func (w *world) visitsOf(topic string) []string {
+	w.t.Helper()
 	last, order := map[string]string{}, []string{}
-	all := w.read("visits")
+	all := w.read(topic)
 	once := map[string]bool{}
 	for p := range w.parts {
 		for _, r := range all[p] {
@@ -355,4 +346,93 @@ func (w *world) visits() []string {
 		order[i] = last[id]
 	}
 	return order
+}
+
+// traffic returns the events of some customers on one partition, in the order they arrive: pages
+// within a visit, silences that end it, and late events. The same seed gives the same events.
+func traffic(seed uint64, name string, customers, events int) []*kgo.Record {
+	r := rand.New(rand.NewPCG(seed, 1))
+	var out []*kgo.Record
+	now := 0
+	for i := range events {
+		now += r.IntN(100)
+		if r.IntN(25) == 0 {
+			now += 1900 // longer than the timeout
+		}
+		at := now
+		if r.IntN(6) == 0 {
+			at = max(0, now-r.IntN(2500)) // late
+		}
+		who := fmt.Sprintf("%s-%d", name, r.IntN(customers))
+		when := epoch.Add(time.Duration(at) * time.Second)
+		out = append(out, &kgo.Record{
+			Key: []byte(who), Timestamp: when,
+			Value: fmt.Appendf(nil, `{"anonymousId":%q,"type":"page","messageId":"%s-%06d","timestamp":%q}`,
+				who, who, i, when.Format(time.RFC3339)),
+		})
+	}
+	return out
+}
+
+// feed produces events of several partitions in small lots, with time between them, so that they
+// are processed in many transactions.
+func (w *world) feed(lots int, events map[int32][]*kgo.Record) {
+	w.t.Helper()
+	for i := range lots {
+		for p := range w.parts {
+			e := events[p]
+			w.produce(p, e[i*len(e)/lots:(i+1)*len(e)/lots]...)
+		}
+		w.advance(250 * time.Millisecond)
+	}
+}
+
+// load makes the events of all partitions.
+func (w *world) load(events int) map[int32][]*kgo.Record {
+	all := map[int32][]*kgo.Record{}
+	for p := range w.parts {
+		all[p] = traffic(uint64(p)+7, fmt.Sprintf("p%d", p), 5, events)
+	}
+	return all
+}
+
+// finish processes what is left with a process that ends by itself.
+func (w *world) finish(c Config) {
+	w.t.Helper()
+	c.UntilEnd = true
+	m := w.start(c)
+	select {
+	case <-m.done:
+	case <-time.After(5 * time.Minute):
+		w.t.Fatal("the last run does not end")
+	}
+	if err := m.wait(); err != nil {
+		w.t.Fatalf("the last run: %v", err)
+	}
+}
+
+// verify audits what came out, and compares it with a run of the same input that nothing
+// disturbed: every byte of the output and the greatest revision of each visit.
+func (w *world) verify() {
+	w.t.Helper()
+	got := w.audit()
+	ref := w.config("undisturbed")
+	ref.Group, ref.Output, ref.Visits, ref.DeadLetters = "ref", "ref-out", "ref-visits", "ref-dead"
+	w.create(ref)
+	w.finish(ref)
+	want := w.visitsOf("ref-visits")
+	slices.Sort(got)
+	slices.Sort(want)
+	if len(want) == 0 || !slices.Equal(got, want) {
+		w.t.Errorf("visits\n%s\nwithout the fault\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	out, refOut := w.read("out"), w.read("ref-out")
+	for p := range w.parts {
+		for i := range min(len(out[p]), len(refOut[p])) {
+			if a, b := out[p][i], refOut[p][i]; !bytes.Equal(a.Value, b.Value) {
+				w.t.Errorf("out %d@%d is %s, without the fault %s", p, a.Offset, a.Value, b.Value)
+				break
+			}
+		}
+	}
 }
