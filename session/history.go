@@ -135,14 +135,21 @@ func (r *reader) idKey() []byte {
 	return from[:len(from)-len(r.b)]
 }
 
-// find returns the newest entry of the id with this key.
+// find returns the newest entry of the id with this key. No key begins another, so that the front of
+// an entry tells.
 func (h *history) find(key []byte) (found entry, ok bool) {
-	for e, more := h.next(0); more; e, more = h.next(e.to) {
-		if bytes.Equal(e.id, key) {
-			found, ok = e, true
+	at := -1
+	r := reader{b: h.entries}
+	for range h.count {
+		from := len(h.entries) - len(r.b)
+		if bytes.HasPrefix(r.bytes(r.uvarint()), key) {
+			at = from
 		}
 	}
-	return found, ok
+	if at < 0 {
+		return entry{}, false
+	}
+	return h.next(at)
 }
 
 // push remembers x, as forgotten or as merged into another. The oldest entries make room.
@@ -186,8 +193,9 @@ func (h *history) drop(e *entry) {
 // hasDropped reports whether the id of this uuid was given and is no longer remembered. Two ids
 // share the bytes that are compared once in 2^32.
 func (h *history) hasDropped(uuid [16]byte) bool {
-	for at := 0; at < len(h.dropped); at += droppedBytes {
-		if bytes.Equal(h.dropped[at:at+droppedBytes], uuid[16-droppedBytes:]) {
+	want := binary.LittleEndian.Uint32(uuid[16-droppedBytes:])
+	for rest := h.dropped; len(rest) >= droppedBytes; rest = rest[droppedBytes:] {
+		if binary.LittleEndian.Uint32(rest) == want {
 			return true
 		}
 	}
