@@ -65,7 +65,7 @@ func benchStamp() session.Stamp {
 	return session.Stamp{ID: session.ID{Int: 1734260905123}, Start: true, Index: 3, EventIndex: 1,
 		Previous: session.ID{Int: 1734160905123}, StartedAt: 1734260905924, Server: true,
 		Reason: session.ReasonInactivity, TimeoutMs: 1_800_000,
-		UUID:   [16]byte{0x01, 0x93, 0xca, 0x01, 0x50, 0xbb, 0x7b, 0x17, 0xac, 0xea, 0x34}}
+		UUID: [16]byte{0x01, 0x93, 0xca, 0x01, 0x50, 0xbb, 0x7b, 0x17, 0xac, 0xea, 0x34}}
 }
 
 // perProfile runs f for each profile that is measured.
@@ -120,7 +120,7 @@ func BenchmarkEncodingJSONMap(b *testing.B) {
 
 func BenchmarkWellFormed(b *testing.B) {
 	perProfile(b, func(b *testing.B, _ *Codec, value []byte) {
-		r := reader{checker: checker{depthMax: 64}, trie: trie{{}}, slots: make([]slot, 1)}
+		r := newReader(b)
 		for b.Loop() {
 			if !r.read(value) {
 				b.Fatal(r.fault)

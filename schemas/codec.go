@@ -224,21 +224,35 @@ func (k *Codec) addPaths(root *trieBuilder, c Config) ([pathCount][]*trieBuilder
 			k.byKey, list = true, list[:len(list)-1]
 		}
 		for _, text := range list {
-			b, err := root.add(text)
+			_, err := splitPath(text)
 			if text == KeyPath {
 				err = fmt.Errorf("%s: only alone or last among those of anonymous_id", KeyPath)
 			}
+			if err == nil && k.reads(path(p)) {
+				var b *trieBuilder
+				b, err = root.add(text)
+				places[p] = append(places[p], b)
+			}
 			if err != nil {
 				faults = append(faults, fmt.Errorf("paths.%s: %w", name, err))
-				continue
 			}
-			places[p] = append(places[p], b)
 		}
 	}
 	if len(faults) == 0 && !k.byKey && len(places[pathAnonymousID]) == 0 {
 		faults = append(faults, errors.New("paths.anonymous_id: missing"))
 	}
 	return places, errors.Join(faults...)
+}
+
+// reads reports whether anything is made of what is at a path: a scan has no time for the others.
+func (k *Codec) reads(p path) bool {
+	switch p {
+	case pathEvent:
+		return false // neither a session nor a count depends on an event's name
+	case pathSentAt:
+		return slices.Contains(k.sources, TimeCorrected)
+	}
+	return true
 }
 
 // ownClients makes the members that clients' sessions are read from ours, but those inside of a

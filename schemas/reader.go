@@ -104,10 +104,15 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 			return i
 		}
 		start := i
-		if child == 0 {
-			i = r.value(b, i, depth+1)
-		} else {
+		switch {
+		case child != 0:
 			i = r.known(b, i, child, depth+1)
+		case i < len(b) && b[i] == '"':
+			if i = short(b, start+1); i == 0 {
+				i = r.text(b, start+1)
+			}
+		default:
+			i = r.value(b, i, depth+1)
 		}
 		if i < 0 {
 			return i
@@ -158,9 +163,6 @@ func (r *reader) member(b []byte, i int, n *node) (child, behind int) {
 		if b[i+size] != '"' {
 			return r.memberSlow(b, i, n)
 		}
-		if n.lengths>>size&1 == 0 {
-			return 0, i + size + 1
-		}
 		x &= 1<<(8*size) - 1
 		return n.find(x, b[i:i+size]), i + size + 1
 	}
@@ -175,9 +177,6 @@ func (r *reader) member(b []byte, i int, n *node) (child, behind int) {
 	}
 	if end >= len(b) || b[end] != '"' {
 		return r.memberSlow(b, i, n)
-	}
-	if n.lengths>>min(end-i, lengthBits)&1 == 0 {
-		return 0, end + 1
 	}
 	return n.find(x, b[i:end]), end + 1
 }
@@ -211,7 +210,7 @@ func (r *reader) known(b []byte, i, id, depth int) int {
 	start := i
 	r.escaped = false
 	switch {
-	case first == '{' && len(n.kids) > 0:
+	case first == '{' && !n.leaf:
 		i = r.object(b, i, id, depth)
 	case first == '"':
 		if i = short(b, start+1); i == 0 {

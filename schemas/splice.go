@@ -170,7 +170,7 @@ func (sp *splice) remove(e *edit) {
 // complete adds to the end of an object what is absent of it. kept members stay in front.
 func (sp *splice) complete(e *edit, kept int32) {
 	for _, k := range sp.c.trie[e.node].kids {
-		if sp.c.wants[k.node]&sp.set == 0 || sp.slots[k.node].first != 0 {
+		if sp.c.wants[k]&sp.set == 0 || sp.slots[k].first != 0 {
 			continue
 		}
 		sp.copy(e.start)
@@ -178,8 +178,8 @@ func (sp *splice) complete(e *edit, kept int32) {
 		if kept++; kept > 1 {
 			sp.dst = append(sp.dst, ',')
 		}
-		sp.dst = append(sp.dst, sp.c.labels[k.node]...)
-		sp.dst = sp.c.appendPlace(sp.dst, k.node, sp.set, sp.st)
+		sp.dst = append(sp.dst, sp.c.labels[k]...)
+		sp.dst = sp.c.appendPlace(sp.dst, k, sp.set, sp.st)
 	}
 }
 
@@ -199,10 +199,10 @@ func (c *Codec) appendPlace(dst []byte, id int, set fieldSet, st *session.Stamp)
 	}
 	if e.fields == 0 {
 		for _, k := range c.trie[id].kids {
-			if c.wants[k.node]&set != 0 {
+			if c.wants[k]&set != 0 {
 				dst = append(dst, ',')
-				dst = append(dst, c.labels[k.node]...)
-				dst = c.appendPlace(dst, k.node, set, st)
+				dst = append(dst, c.labels[k]...)
+				dst = c.appendPlace(dst, k, set, st)
 			}
 		}
 	}

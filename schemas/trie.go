@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -12,26 +13,32 @@ import (
 // node is a place in an event that some path goes through or ends at. The nodes of a trie are in
 // pre-order: the descendants of node n are those from n+1 up to its end.
 type node struct {
-	name   string
-	parent int
-	end    int
-	kids   []kid
-	// lengths has a bit for each length of a name among kids, lengths beyond it share the last.
-	lengths uint64
+	table []kid // the children by the hash of their names, open addressing
+	shift uint8 // of a hash, to an index of table
+	leaf  bool  // no children
+
 	// owned: the member is a session member, written or removed by us. Nothing below is owned.
 	owned bool
-	// inner: some descendant is owned, so the value has to be an object, null or absent.
+	// inner: some descendant is owned.
 	inner bool
+
+	end    int
+	kids   []int // the children, in the order they were added
+	parent int
+	name   string
 }
 
-// kid leads from a node to a child. Most names differ in length or in their first eight bytes.
+// kid is a child in a table; node 0: the entry is empty.
 type kid struct {
 	head uint64 // the first eight bytes of name, the first the lowest; zeros behind a shorter one
 	name string
-	node int
+	node int32
+	size int32 // bytes of name
 }
 
-const lengthBits = 63
+// tableShare is how many entries of a table there are for each child: most names of an event are
+// known to be no child's after one look.
+const tableShare = 4
 
 // trie is a set of paths. Node 0 is the event itself.
 type trie []node
@@ -97,20 +104,38 @@ func (t *trieBuilder) number(nodes *trie, parent int, above *trieBuilder) (inner
 	}
 	t.node = len(*nodes)
 	*nodes = append(*nodes, node{name: t.name, parent: parent, owned: t.owned})
-	var kids []kid
-	var lengths uint64
+	var kids []int
 	for _, k := range t.kids {
 		below, err := k.number(nodes, t.node, above)
 		if err != nil {
 			return false, err
 		}
 		inner = inner || below || k.owned
-		kids = append(kids, kid{head: head(k.name), name: k.name, node: k.node})
-		lengths |= 1 << min(len(k.name), lengthBits)
+		kids = append(kids, k.node)
 	}
 	n := &(*nodes)[t.node]
-	n.kids, n.lengths, n.inner, n.end = kids, lengths, inner, len(*nodes)
+	n.kids, n.leaf, n.inner, n.end = kids, len(kids) == 0, inner, len(*nodes)
+	n.makeTable(t.kids)
 	return inner, nil
+}
+
+func (n *node) makeTable(kids []*trieBuilder) {
+	indexBits := bits.Len(uint(max(len(kids)*tableShare, 2) - 1))
+	n.table, n.shift = make([]kid, 1<<indexBits), uint8(64-indexBits)
+	for _, k := range kids {
+		at := n.hash(head(k.name), len(k.name))
+		for n.table[at].node != 0 {
+			at = (at + 1) % len(n.table)
+		}
+		n.table[at] = kid{head: head(k.name), name: k.name, node: int32(k.node),
+			size: int32(len(k.name))}
+	}
+}
+
+// hash is Fibonacci hashing (Knuth, volume 3, section 6.4): the factor is 2^64 over the golden
+// ratio.
+func (n *node) hash(head uint64, size int) int {
+	return int((head ^ uint64(size)) * 0x9e3779b97f4a7c15 >> (n.shift & 63))
 }
 
 // head packs the first eight bytes of a name.
@@ -133,13 +158,16 @@ func (t trie) path(id int) string {
 
 // find returns the child of that name, or 0: no child is the root.
 func (n *node) find(head uint64, name []byte) int {
-	for i := range n.kids {
-		k := &n.kids[i]
-		if k.head == head && k.name == string(name) {
-			return k.node
+	for at := n.hash(head, len(name)); ; at++ {
+		k := &n.table[at&(len(n.table)-1)]
+		if k.node == 0 {
+			return 0
+		}
+		if k.head == head && int(k.size) == len(name) &&
+			(len(name) <= 8 || k.name[8:] == string(name[8:])) {
+			return int(k.node)
 		}
 	}
-	return 0
 }
 
 // Limits of the paths of a configuration.
