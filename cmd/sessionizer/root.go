@@ -124,17 +124,7 @@ func command(c *cobra.Command, work func(cmd *cobra.Command, args []string) erro
 // load reads the configuration for a command and makes its logger, which
 // writes to standard error. Offline commands speak to no broker.
 func (a *app) load(offline bool) (*config.Config, *zap.Logger, error) {
-	set := a.set
-	if a.logLevel != "" {
-		set = append(set[:len(set):len(set)], "log.level="+a.logLevel)
-	}
-	if a.logFormat != "" {
-		set = append(set[:len(set):len(set)], "log.format="+a.logFormat)
-	}
-	c, warnings, err := config.Load(config.Sources{
-		File: a.configFile, Set: set, Environ: a.environ, Offline: offline,
-		ReadFile: os.ReadFile, Hostname: os.Hostname,
-	})
+	c, warnings, err := config.Load(a.sources(offline))
 	for _, w := range warnings {
 		fmt.Fprintf(a.stderr, "sessionizer: warning: %v\n", w)
 	}
@@ -142,4 +132,19 @@ func (a *app) load(offline bool) (*config.Config, *zap.Logger, error) {
 		return nil, nil, err
 	}
 	return c, newLogger(c.Log, a.stderr), nil
+}
+
+// sources is where the configuration comes from.
+func (a *app) sources(offline bool) config.Sources {
+	set := a.set[:len(a.set):len(a.set)]
+	if a.logLevel != "" {
+		set = append(set, "log.level="+a.logLevel)
+	}
+	if a.logFormat != "" {
+		set = append(set, "log.format="+a.logFormat)
+	}
+	return config.Sources{
+		File: a.configFile, Set: set, Environ: a.environ, Offline: offline,
+		ReadFile: os.ReadFile, Hostname: os.Hostname,
+	}
 }
