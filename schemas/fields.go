@@ -168,7 +168,7 @@ func appendID(dst []byte, id session.ID) []byte {
 	if len(id.Text) > 0 {
 		return appendText(dst, id.Text)
 	}
-	return strconv.AppendInt(dst, id.Int, 10)
+	return appendInt(dst, id.Int)
 }
 
 // uuidDigits is where each byte of a UUID stands in its text.
@@ -189,35 +189,3 @@ func appendUUIDText(dst []byte, u *[16]byte) []byte {
 	dst = appendUUID(dst, u)
 	return append(dst, '"')
 }
-
-// appendTimeText appends a time as a string: RFC 3339, UTC, milliseconds. The calendar is that of
-// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-func appendTimeText(dst []byte, t session.Time) []byte {
-	const dayMs, daysTo1970 = 86_400_000, 719_468 // from 0000-03-01, which no time is in front of
-	sinceThen := uint64(t + daysTo1970*dayMs)
-	z, ms := uint32(sinceThen/dayMs), uint32(sinceThen%dayMs)
-	era := z / 146_097
-	doe := z % 146_097
-	yoe := (doe - doe/1460 + doe/36_524 - doe/146_096) / 365
-	doy := doe - (365*yoe + yoe/4 - yoe/100)
-	mp := (5*doy + 2) / 153
-	day, month, year := doy-(153*mp+2)/5+1, mp+3, yoe+era*400
-	if month > 12 {
-		month, year = month-12, year+1
-	}
-	const form = `"0000-00-00T00:00:00.000Z"`
-	dst = append(dst, form...)
-	b := (*[len(form)]byte)(dst[len(dst)-len(form):])
-	b[1], b[2] = digits2(year / 100)
-	b[3], b[4] = digits2(year % 100)
-	b[6], b[7] = digits2(month)
-	b[9], b[10] = digits2(day)
-	b[12], b[13] = digits2(ms / 3_600_000)
-	b[15], b[16] = digits2(ms / 60_000 % 60)
-	b[18], b[19] = digits2(ms / 1000 % 60)
-	b[21], b[22] = digits2(ms % 1000 / 10)
-	b[23] = byte('0' + ms%10)
-	return dst
-}
-
-func digits2(n uint32) (tens, ones byte) { return byte('0' + n/10), byte('0' + n%10) }

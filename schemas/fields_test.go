@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,21 @@ func TestTimesAreWrittenWithMilliseconds(t *testing.T) {
 		want := time.UnixMilli(int64(at)).UTC().Format(`"2006-01-02T15:04:05.000Z"`)
 		if got := string(appendTimeText([]byte("x"), at)); got != "x"+want {
 			t.Fatalf("%d: %s, want %s", at, got, want)
+		}
+	}
+}
+
+func TestIntegersAreWrittenInDecimal(t *testing.T) {
+	numbers := []int64{0, -1, -1 << 63, 1<<63 - 1, 1, 9, 10, 1734260905123}
+	for n := int64(1); n > 0 && n < 1<<62; n = n*3 + 1 {
+		numbers = append(numbers, n-1, n, -n)
+	}
+	for power := int64(1); power <= 1e18/10; power *= 10 {
+		numbers = append(numbers, power-1, power, power+1, 5*power)
+	}
+	for _, n := range numbers {
+		if got, want := string(appendInt([]byte("x"), n)), "x"+strconv.FormatInt(n, 10); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }

@@ -1,0 +1,76 @@
+package schemas
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+
+	"sessionizer/session"
+)
+
+// Ids and times are most of what is written into an event: they are made eight digits at a time.
+
+const tenTo8 = 100_000_000
+
+// decimal8 returns the eight digits of n, which is below 1e8, the first one in the lowest byte.
+// Each step halves numbers that lie side by side, by multiplying with the inverse of 100 or 10
+// (10486/2^20 and 103/2^10 are exact below 10,000 and 100).
+func decimal8(n uint64) uint64 {
+	x := n/10_000 | n%10_000<<32
+	q := x * 10486 >> 20 & 0x7f_0000007f
+	x = q | (x-q*100)<<16
+	q = x * 103 >> 10 & 0xf_000f_000f_000f
+	x = q | (x-q*10)<<8
+	return x + ones*'0'
+}
+
+// appendInt appends n in decimal.
+func appendInt(dst []byte, n int64) []byte {
+	if n <= 0 || n >= tenTo8*tenTo8 {
+		return strconv.AppendInt(dst, n, 10)
+	}
+	low := decimal8(uint64(n) % tenTo8)
+	first := low
+	if n >= tenTo8 {
+		first = decimal8(uint64(n) / tenTo8)
+	}
+	zeros := bits.TrailingZeros64(first-ones*'0') >> 3
+	dst = binary.LittleEndian.AppendUint64(dst, first>>(zeros<<3))
+	dst = dst[:len(dst)-zeros]
+	if n >= tenTo8 {
+		dst = binary.LittleEndian.AppendUint64(dst, low)
+	}
+	return dst
+}
+
+// appendTimeText appends a time as a string: RFC 3339, UTC, milliseconds. The calendar is that of
+// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+func appendTimeText(dst []byte, t session.Time) []byte {
+	const dayMs, daysTo1970 = 86_400_000, 719_468 // from 0000-03-01, which no time is in front of
+	sinceThen := uint64(t + daysTo1970*dayMs)
+	z, ms := uint32(sinceThen/dayMs), uint32(sinceThen%dayMs)
+	era := z / 146_097
+	doe := z % 146_097
+	yoe := (doe - doe/1460 + doe/36_524 - doe/146_096) / 365
+	doy := doe - (365*yoe + yoe/4 - yoe/100)
+	mp := (5*doy + 2) / 153
+	day, month, year := doy-(153*mp+2)/5+1, mp+3, yoe+era*400
+	if month > 12 {
+		month, year = month-12, year+1
+	}
+	const form = `"0000-00-00T00:00:00.000Z"`
+	dst = append(dst, form...)
+	b := (*[len(form)]byte)(dst[len(dst)-len(form):])
+	date := decimal8(uint64(year*10_000 + month*100 + day))
+	binary.LittleEndian.PutUint32(b[1:], uint32(date))
+	binary.LittleEndian.PutUint16(b[6:], uint16(date>>32))
+	binary.LittleEndian.PutUint16(b[9:], uint16(date>>48))
+	second := ms / 1000
+	clock := decimal8(uint64(second/3600*10_000 + second/60%60*100 + second%60))
+	binary.LittleEndian.PutUint16(b[12:], uint16(clock>>16))
+	binary.LittleEndian.PutUint16(b[15:], uint16(clock>>32))
+	binary.LittleEndian.PutUint16(b[18:], uint16(clock>>48))
+	fraction := decimal8(uint64(ms % 1000))
+	b[21], b[22], b[23] = byte(fraction>>40), byte(fraction>>48), byte(fraction>>56)
+	return dst
+}
