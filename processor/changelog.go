@@ -71,8 +71,14 @@ func (h *host) read(
 	return nil
 }
 
+const changelogLost = "the changelog was truncated or created anew: see OPERATING.md, \"Changelog lost\""
+
 // checkEnd refuses to wait for changelog records that are not there.
 func (h *host) checkEnd(ctx context.Context, topic string, id int32, end int64) error {
+	starts, err := h.adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("look up the start of %s/%d: %w", topic, id, err)
+	}
 	ends, err := h.adm.ListEndOffsets(ctx, topic)
 	if err != nil {
 		return fmt.Errorf("look up the end of %s/%d: %w", topic, id, err)
@@ -81,7 +87,14 @@ func (h *host) checkEnd(ctx context.Context, topic string, id int32, end int64) 
 		return &StopError{
 			What: fmt.Sprintf("the changelog %s/%d ends at %d, the committed offset needs it up to %d",
 				topic, id, o.Offset, end),
-			Do: "the changelog was truncated or created anew: see OPERATING.md, \"Changelog lost\"",
+			Do: changelogLost,
+		}
+	}
+	if o, ok := starts.Lookup(topic, id); ok && o.Err == nil && o.Offset >= end {
+		return &StopError{
+			What: fmt.Sprintf("the changelog %s/%d begins at %d, the committed offset needs it up to %d",
+				topic, id, o.Offset, end),
+			Do: changelogLost,
 		}
 	}
 	return nil

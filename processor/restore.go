@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -86,14 +87,11 @@ func (h *host) recover(ctx context.Context, x tp, txn string) (*state.Partition,
 		return nil, &StopError{What: "open the state of " + x.String(), Cause: err,
 			Do: "see OPERATING.md, \"State directory\": it may be deleted, the changelog has all of it"}
 	}
-	q, err := h.catchUp(ctx, x, p, at)
-	if err != nil {
-		if cerr := p.Close(); q == nil && cerr != nil {
-			h.log.Warn("close the state", zap.Stringer("partition", x), zap.Error(cerr))
-		}
-		return nil, err
+	p, err = h.catchUp(ctx, x, p, at)
+	if err == nil {
+		err = h.sameInput(x, p)
 	}
-	return q, h.sameInput(x, q)
+	return p, err
 }
 
 // sameInput refuses a state that belongs to another shape of the input.
@@ -137,7 +135,8 @@ func (h *host) committed(ctx context.Context, x tp) (kadm.Offset, error) {
 }
 
 // catchUp decides how the local state p gets to the committed offset: it is there, the tail of
-// the changelog is missing, or all of it is read again.
+// the changelog is missing, or all of it is read again. What it returns is open, with an error
+// too.
 func (h *host) catchUp(
 	ctx context.Context, x tp, p *state.Partition, at kadm.Offset,
 ) (*state.Partition, error) {
@@ -150,40 +149,58 @@ func (h *host) catchUp(
 		return h.adoptOffset(ctx, x, p, at)
 	case have && local.ChangelogID == h.changelogID(x.topic) && local.Seq == target.seq:
 		if local.Offset != at.At || local.ChangelogEnd != target.changelogEnd {
-			return nil, h.refuse(x, fmt.Sprintf(
+			return p, h.refuse(x, fmt.Sprintf(
 				"the committed offset is %d and the state of the same transaction is at %d", at.At, local.Offset))
 		}
 		return p, nil
 	}
-	from := int64(-1)
+	var err error
 	if have && h.tailWillDo(x, local, target) {
-		from = local.ChangelogEnd
-	} else if have {
-		q, err := h.reopen(x, p)
-		if err != nil {
-			return nil, err
+		err = h.replay(ctx, x, p, local.ChangelogEnd, target)
+		if errors.Is(err, state.ErrDamaged) || errors.Is(err, kerr.OffsetOutOfRange) {
+			h.log.Warn("the local state does not fit the changelog: restoring all of it",
+				zap.Stringer("partition", x), zap.Error(err))
+			p, err = h.refill(ctx, x, p, true, target)
 		}
-		p = q
-	}
-	err := h.replay(ctx, x, p, from, target)
-	if errors.Is(err, state.ErrDamaged) && from >= 0 {
-		h.log.Warn("the local state does not fit the changelog: restoring all of it",
-			zap.Stringer("partition", x), zap.Error(err))
-		q, rerr := h.reopen(x, p)
-		if rerr != nil {
-			return nil, rerr
-		}
-		p, err = q, h.replay(ctx, x, q, -1, target)
+	} else {
+		p, err = h.refill(ctx, x, p, have, target)
 	}
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	if pos, ok := p.Position(); !ok || pos.Seq != target.seq || pos.Offset != at.At {
-		return nil, h.refuse(x, fmt.Sprintf(
+		return p, h.refuse(x, fmt.Sprintf(
 			"the committed offset is %d of transaction %d, the changelog ends with offset %d of transaction %d",
 			at.At, target.seq, pos.Offset, pos.Seq))
 	}
 	return p, nil
+}
+
+// refill restores all of a partition from the beginning of its changelog. What is there locally
+// is dropped only when the changelog reaches the target: it may be the last copy.
+func (h *host) refill(
+	ctx context.Context, x tp, p *state.Partition, drop bool, target offsetMeta,
+) (*state.Partition, error) {
+	changelog := h.cfg.ChangelogTopic(x.topic)
+	if err := h.checkEnd(ctx, changelog, x.id, target.changelogEnd); err != nil {
+		return p, err
+	}
+	if drop {
+		q, err := h.reopen(x, p)
+		if err != nil {
+			return p, err
+		}
+		p = q
+	}
+	err := h.replay(ctx, x, p, -1, target)
+	if errors.Is(err, state.ErrDamaged) && h.store.Err() == nil {
+		err = &StopError{
+			What:  fmt.Sprintf("the changelog %s/%d lacks rows of the committed state", changelog, x.id),
+			Do:    changelogLost,
+			Cause: err,
+		}
+	}
+	return p, err
 }
 
 // tailWillDo reports whether the local rows are a prefix of the changelog that no compaction can
@@ -217,8 +234,12 @@ func (h *host) mustBeNew(ctx context.Context, x tp, haveLocal bool) error {
 	if err != nil {
 		return err
 	}
-	if meta == nil && !haveLocal {
+	switch {
+	case meta == nil && !haveLocal:
 		return nil
+	case meta != nil && meta.InputID != h.inputID(x.topic): // the offsets went with the topic
+		return &StopError{What: "the input topic " + x.topic + " was deleted and created again",
+			Do: inputRecreated}
 	}
 	what := "the group has no committed offset, but the state directory has a position"
 	do := "the changelog topic is gone or empty: restore it, or start over with a new kafka.group " +
@@ -241,19 +262,15 @@ func (h *host) adoptOffset(
 	meta, err := h.lastMeta(ctx, x)
 	switch {
 	case err != nil:
-		return nil, err
+		return p, err
 	case meta == nil:
-		return nil, h.refuse(x, fmt.Sprintf(
+		return p, h.refuse(x, fmt.Sprintf(
 			"the group has the committed offset %d, which no sessionizer wrote, and there is no state for it", at.At))
 	case meta.Offset != at.At:
-		return nil, h.refuse(x, fmt.Sprintf(
+		return p, h.refuse(x, fmt.Sprintf(
 			"the group's committed offset was set to %d, the state is at %d", at.At, meta.Offset))
 	}
-	q, err := h.reopen(x, p)
-	if err != nil {
-		return nil, err
-	}
-	return q, h.replay(ctx, x, q, -1, offsetMeta{meta.Seq, meta.ChangelogEnd})
+	return h.refill(ctx, x, p, true, offsetMeta{meta.Seq, meta.ChangelogEnd})
 }
 
 func (h *host) refuse(x tp, what string) error {
