@@ -3,6 +3,7 @@ package processor
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,10 +22,13 @@ func (e *StopError) Error() string {
 	if e.Cause != nil {
 		s += ": " + e.Cause.Error()
 	}
-	if e.Do != "" {
-		s += "; " + e.Do
+	switch {
+	case e.Do == "":
+		return s
+	case strings.Contains(s, "\n"):
+		return s + "\n" + e.Do
 	}
-	return s
+	return s + "; " + e.Do
 }
 
 func (e *StopError) Unwrap() error { return e.Cause }

@@ -43,8 +43,8 @@ type lane struct {
 	// the event's and long past.
 	produceCtx    context.Context
 	cancelProduce context.CancelFunc
-	dirty     bool // the session's next transaction is flagged as failed and must be emptied first
-	lastTick  time.Time
+	dirty         bool // the session's next transaction is flagged as failed and must be emptied first
+	lastTick      time.Time
 
 	failMu sync.Mutex
 	failed error // the first produce that failed in the open transaction
@@ -195,7 +195,11 @@ func (l *lane) turn(ctx context.Context) error {
 	if err := l.fetchErrors(fetches); err != nil {
 		return err
 	}
-	if err := l.work(ctx, fetches); err != nil {
+	void, err := l.clean(ctx, fetches)
+	if err == nil && !void {
+		err = l.work(ctx, fetches)
+	}
+	if err != nil {
 		return err
 	}
 	if err := l.tick(ctx); err != nil {
@@ -272,16 +276,10 @@ func (l *lane) fetchErrors(fetches kgo.Fetches) error {
 	return nil
 }
 
-// ensureOpen begins a transaction. One that the session has flagged as failed, because a revoke
-// came between transactions, is emptied first: it could only abort.
+// ensureOpen begins a transaction if none is open.
 func (l *lane) ensureOpen(ctx context.Context) error {
 	if l.open {
 		return nil
-	}
-	if l.dirty {
-		if err := l.empty(ctx); err != nil {
-			return err
-		}
 	}
 	if err := l.sess.Begin(); err != nil {
 		return l.broken("begin a transaction", err)
@@ -289,6 +287,27 @@ func (l *lane) ensureOpen(ctx context.Context) error {
 	l.open, l.openSince = true, time.Now()
 	l.produceCtx, l.cancelProduce = l.host.bound(context.WithoutCancel(ctx), l.host.cfg.TransactionTimeout)
 	return nil
+}
+
+// clean empties the transaction that a revoke between transactions has flagged as failed: it
+// could only abort. The end of it takes the client back to its committed offsets, so what was
+// just polled comes again; a partition without a committed offset has nothing to come back to.
+// It returns whether the poll is void.
+func (l *lane) clean(ctx context.Context, fetches kgo.Fetches) (bool, error) {
+	if !l.dirty || l.open {
+		return false, nil
+	}
+	var fresh error
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		p := l.parts[tp{f.Topic, f.Partition}]
+		if len(f.Records) > 0 && (p == nil || p.task == nil || p.task.Next() == unknownOffset) {
+			fresh = fmt.Errorf("%s/%d has no offset yet", f.Topic, f.Partition)
+		}
+	})
+	if fresh != nil {
+		return true, &resetError{"go back behind a rebalance", fresh}
+	}
+	return true, l.empty(ctx)
 }
 
 func (l *lane) empty(ctx context.Context) error {

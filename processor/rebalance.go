@@ -141,6 +141,7 @@ func (l *lane) openRestored() error {
 			continue
 		}
 		p.arrived = time.Now()
+		l.log.Info("partition taken", zap.Stringer("partition", p.tp), zap.Int64("offset", p.task.Next()))
 		l.sess.Client().ResumeFetchPartitions(map[string][]int32{p.tp.topic: {p.tp.id}})
 	}
 	return nil

@@ -217,8 +217,8 @@ func (h *host) compare(ctx context.Context) error {
 
 const inputRecreated = "see OPERATING.md, \"Input recreated\": the state belongs to the old topic; use a new kafka.group"
 
-const rescale = "its keys live in other partitions now: stop every process, drain and `sessionizer rescale` " +
-	"the state to the new count (see OPERATING.md, \"More partitions\")"
+const rescale = "its keys live in other partitions now: stop every process and see OPERATING.md, " +
+	"\"More partitions\" (`sessionizer rescale` is not part of this version)"
 
 // untilEnd calls done when everything up to the end offsets seen now is committed, by whichever
 // member of the group, and no visit is due any more.

@@ -261,12 +261,15 @@ func (t *Topology) Refusal() error {
 		missing = missing || f.Missing
 	}
 	do := "mend them as listed; `sessionizer topics` shows what each needs"
-	if t.grown() {
+	switch {
+	case t.Partitions == 0:
+		do = "create the input topic first, then the others with `sessionizer topics --create`"
+	case t.grown():
 		do = rescale
-	} else if missing {
+	case missing:
 		do = "run `sessionizer topics --create` with the same configuration to make the missing ones"
 	}
-	return &StopError{What: b.String(), Do: "\n" + do}
+	return &StopError{What: b.String(), Do: do}
 }
 
 // Client returns a client for look-ups with a configuration's brokers and credentials.
