@@ -69,8 +69,8 @@ func (r *Rules) reachTowards(x *Session, e *Event) Time {
 	return r.reach(x.Timeout)
 }
 
-// unbind lifts a bound that an event at t crosses. Only a client id in Adopt gets here: a split or an
-// end does not bind it, and the session it reopens goes on.
+// unbind lifts a bound that an event at t crosses. Only a client id in Adopt gets here: a split or
+// an end does not bind it, and the session it reopens goes on.
 func (x *Session) unbind(t Time) {
 	if t > x.NotAfter {
 		x.NotAfter = MaxTime
@@ -80,8 +80,8 @@ func (x *Session) unbind(t Time) {
 	}
 }
 
-// close is a split at t, not before the last event of x: nothing later joins x, and its visit ends at
-// once if it is open.
+// close is a split at t, not before the last event of x: nothing later joins x, and its visit ends
+// at once if it is open.
 func (r *Rules) close(x *Session, t Time, reason Reason, out *Outcome) {
 	x.NotAfter = max(x.Last, t-1)
 	x.EndReason = reason
@@ -90,8 +90,8 @@ func (r *Rules) close(x *Session, t Time, reason Reason, out *Outcome) {
 	}
 }
 
-// open adds a new session for e, without its event. A start marker bounds it: earlier events are not
-// of this start.
+// open adds a new session for e, without its event. A start marker bounds it: earlier events are
+// not of this start.
 func (r *Rules) open(d *decision, s *State, e *Event, out *Outcome) int {
 	if s.Count < indexMax {
 		s.Count++
@@ -146,8 +146,8 @@ func (s *State) previous(t Time) ID {
 	return previous.ID
 }
 
-// serverID returns the smallest integer >= max(t, greatest server id + 1, 1000) that is no id the key
-// remembers.
+// serverID returns the smallest integer >= max(t, greatest server id + 1, 1000) that is no id the
+// key remembers.
 func (r *Rules) serverID(s *State, e *Event) ID {
 	n := max(int64(e.Time), s.MaxServerID+1, serverIDLeast)
 	for {
@@ -221,8 +221,8 @@ func (r *Rules) merge(s *State, e *Event, out *Outcome) int {
 }
 
 // activeTogether returns the active time of the sessions of s.touched, ascending by first, once an
-// event at t joins them: their own and the gaps between them and t. Each of these gaps is within the
-// T that made t touch the sessions at its ends.
+// event at t joins them: their own and the gaps between them and t. Each of these gaps is within
+// the T that made t touch the sessions at its ends.
 func (s *State) activeTogether(t Time) Millis {
 	covered := min(t, s.Sessions[s.touched[0]].First)
 	var active Millis
@@ -246,8 +246,8 @@ func (s *State) activeTogether(t Time) Millis {
 	return active
 }
 
-// becomeAbsorbed makes x its own last record: everything it counted is the survivor's now. The events
-// that carry its id stay numbered.
+// becomeAbsorbed makes x its own last record: everything it counted is the survivor's now. The
+// events that carry its id stay numbered.
 func (x *Session) becomeAbsorbed() {
 	x.Revision++
 	x.Open = false

@@ -39,8 +39,8 @@ func (r *Rules) clientInForce(e *Event) ID {
 	return e.Client
 }
 
-// getsNone reports whether the event gets no session because of what its client id is not. In Assign
-// ids are not looked at.
+// getsNone reports whether the event gets no session because of what its client id is not. In
+// Assign ids are not looked at.
 func (r *Rules) getsNone(e *Event) bool {
 	if r.Mode == Assign || !e.Client.IsZero() {
 		return false
@@ -57,8 +57,8 @@ func (r *Rules) isMarker(e *Event) bool {
 	return r.SplitClientStart && e.Start && e.Client.IsZero() && e.Invalid == ValidID
 }
 
-// decide finds the session of an event at this event watermark. It is the one place that branches on
-// the rules; it changes nothing but the scratch in s.touched.
+// decide finds the session of an event at this event watermark. It is the one place that branches
+// on the rules; it changes nothing but the scratch in s.touched.
 func (r *Rules) decide(s *State, e *Event, watermark Time) decision {
 	d := decision{client: r.clientInForce(e), isMarked: r.isMarker(e)}
 	byID := !d.client.IsZero()

@@ -16,8 +16,9 @@ const droppedMax = 256
 // droppedBytes is what is kept of a dropped id: the last bytes of its session's uuid.
 const droppedBytes = 4
 
-// history is the forgotten and the merged-away sessions of a key: a queue of encoded entries, oldest
-// first. Entries stay encoded, and only those that return are decoded: most events need none.
+// history is the forgotten and the merged-away sessions of a key: a queue of encoded entries,
+// oldest first. Entries stay encoded, and only those that return are decoded: most events need
+// none.
 //
 // An entry is
 //
@@ -135,8 +136,8 @@ func (r *reader) idKey() []byte {
 	return from[:len(from)-len(r.b)]
 }
 
-// find returns the newest entry of the id with this key. No key begins another, so that the front of
-// an entry tells.
+// find returns the newest entry of the id with this key. No key begins another, so that the front
+// of an entry tells.
 func (h *history) find(key []byte) (found entry, ok bool) {
 	at := -1
 	r := reader{b: h.entries}

@@ -66,10 +66,10 @@ const (
 // UUID returns the uuid of a session.
 //
 // An id with a number (every server id) has the UUIDv7 of time id - 1000 ms whose other 74 bits are
-// the first of SHA-256(anonymousID + "|" + decimal id), Krenalis' published mapping; where that time
-// is negative or has more than 48 bits it is the UUIDv8 of the first bits of the same hash. A
-// client's UUID is its own. A client's string has the UUIDv8 of SHA-256(anonymousID + "|" + text). A
-// source that is not empty is hashed in front: source + NUL + anonymousID.
+// the first of SHA-256(anonymousID + "|" + decimal id), Krenalis' published mapping; where that
+// time is negative or has more than 48 bits it is the UUIDv8 of the first bits of the same hash. A
+// client's UUID is its own. A client's string has the UUIDv8 of SHA-256(anonymousID + "|" + text).
+// A source that is not empty is hashed in front: source + NUL + anonymousID.
 func UUID(source, anonymousID []byte, id ID, t IDType) [16]byte {
 	if id.Int == 0 && t == IDUUID {
 		uuid, _ := parseUUID(id.Text)

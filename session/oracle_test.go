@@ -1,9 +1,9 @@
 package session
 
 // The oracle is the rules once more, deliberately dumb: it keeps every event of a key and every
-// session that ever was, and derives what it is asked for from those lists each time, in the words of
-// the semantics. It shares no code with the machine but the uuid mapping. Where the two differ, one of
-// them is wrong.
+// session that ever was, and derives what it is asked for from those lists each time, in the words
+// of the semantics. It shares no code with the machine but the uuid mapping. Where the two differ,
+// one of them is wrong.
 
 import (
 	"fmt"
@@ -388,13 +388,15 @@ func (o *oracle) step(e *Event) string {
 	if !isStart {
 		reason = ReasonNone
 	}
-	text := fmt.Sprintf("%s #%d event=%d start=%t %s late=%t gap=%d started=%d timeout=%d previous=%s "+
-		"server=%t", x.id, x.index, x.carried, isStart, reason, isLate, gap, x.first().Time,
+	text := fmt.Sprintf(oracleStamp, x.id, x.index, x.carried, isStart, reason, isLate, gap, x.first().Time,
 		x.timeout(o), x.previous, x.isServer)
 	o.endDue(&o.after)
 	o.evict(x)
 	return text
 }
+
+const oracleStamp = "%s #%d event=%d start=%t %s late=%t gap=%d started=%d timeout=%d " +
+	"previous=%s server=%t"
 
 func oracleStampText(out *Outcome) string {
 	stamp := &out.Stamp
@@ -404,14 +406,13 @@ func oracleStampText(out *Outcome) string {
 	case stamp.Status != InSession:
 		return stamp.Status.String()
 	}
-	return fmt.Sprintf("%s #%d event=%d start=%t %s late=%t gap=%d started=%d timeout=%d previous=%s "+
-		"server=%t", oracleID(stamp.ID), stamp.Index, stamp.EventIndex, stamp.Start, stamp.Reason,
+	return fmt.Sprintf(oracleStamp, oracleID(stamp.ID), stamp.Index, stamp.EventIndex, stamp.Start, stamp.Reason,
 		stamp.Late, stamp.GapMs, stamp.StartedAt, stamp.TimeoutMs, oracleID(stamp.Previous),
 		stamp.Server)
 }
 
-// choose returns the session of an event, or nil and the reason of a new one; nil and ReasonNone: too
-// late.
+// choose returns the session of an event, or nil and the reason of a new one; nil and ReasonNone:
+// too late.
 func (o *oracle) choose(e *Event, client string) (*oracleSession, Reason) {
 	first := func(other Reason) Reason {
 		if o.count == 0 {
@@ -472,7 +473,9 @@ func (o *oracle) isMarker(e *Event) bool {
 
 // meet returns the sessions the event touches and those it does not because of their user, nearest
 // first.
-func (o *oracle) meet(all []*oracleSession, e *Event, client string) (touched, blocked []*oracleSession) {
+func (o *oracle) meet(all []*oracleSession, e *Event, client string) (
+	touched, blocked []*oracleSession,
+) {
 	for _, x := range all {
 		switch {
 		case !o.isTouched(x, e) || client != "" && x.client != client:
@@ -544,7 +547,8 @@ func (o *oracle) split(x *oracleSession, t Time, reason Reason) {
 	}
 }
 
-// merge returns the nearest of the touched sessions; where others join it, as part of what survives.
+// merge returns the nearest of the touched sessions; where others join it, as part of what
+// survives.
 func (o *oracle) merge(touched []*oracleSession, e *Event) *oracleSession {
 	chosen := touched[0]
 	group := []*oracleSession{chosen}

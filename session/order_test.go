@@ -1,8 +1,8 @@
 package session
 
-// Two promises about order. However the events of a key are interleaved within the lateness, the same
-// sessions come out in the end. And whenever the timers are looked at, and whatever the wall clock
-// says, events get the same sessions, ids and flags.
+// Two promises about order. However the events of a key are interleaved within the lateness, the
+// same sessions come out in the end. And whenever the timers are looked at, and whatever the wall
+// clock says, events get the same sessions, ids and flags.
 
 import (
 	"fmt"
@@ -167,8 +167,8 @@ func TestTimersAndTheWallClockChangeNoSession(t *testing.T) {
 	}
 }
 
-// TestEveryRevisionIsSentOnce holds: exactly one record per id and revision, ascending by one, unless
-// the key starts anew or an id is used again that is remembered no more.
+// TestEveryRevisionIsSentOnce holds: exactly one record per id and revision, ascending by one,
+// unless the key starts anew or an id is used again that is remembered no more.
 func TestEveryRevisionIsSentOnce(t *testing.T) {
 	const keys = 2_000
 	base := rand.Uint64()

@@ -28,8 +28,8 @@ var statusNames = [statuses]string{"in_session", "no_session", "too_late", "unat
 // Reason is that of an opening or of an end.
 type Reason uint8
 
-// The reasons. An opening has ReasonFirst, ReasonClientID, a split's or ReasonInactivity; an end has
-// ReasonInactivity, a split's, ReasonEnd, ReasonEvicted or ReasonMerged.
+// The reasons. An opening has ReasonFirst, ReasonClientID, a split's or ReasonInactivity; an end
+// has ReasonInactivity, a split's, ReasonEnd, ReasonEvicted or ReasonMerged.
 const (
 	ReasonNone Reason = iota
 	ReasonInactivity

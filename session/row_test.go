@@ -1,8 +1,8 @@
 package session
 
-// Rows outlive programs: what is written must be read again, to the last field, also by a version that
-// collects more than this one. And a row is bytes from a disk or a topic: whatever they are, reading
-// them must not crash.
+// Rows outlive programs: what is written must be read again, to the last field, also by a version
+// that collects more than this one. And a row is bytes from a disk or a topic: whatever they are,
+// reading them must not crash.
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 
 // randomSession fills every field there is.
 func randomSession(k *rand.Rand) Session {
-	texts := []string{"", "a", "9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91", "9F3C2C2A-1d4b-4b7c-9c2a-8a3f6d3c0e91",
+	texts := []string{"", "a", anonymousUUID, "9F3C2C2A-1d4b-4b7c-9c2a-8a3f6d3c0e91",
 		"https://example.com/?utm_source=x", "00000000-0000-0000-0000-000000000000"}
 	bytesOf := func() []byte {
 		if text := texts[k.IntN(len(texts))]; text != "" {
@@ -61,8 +61,9 @@ func randomSession(k *rand.Rand) Session {
 	if k.IntN(2) == 0 {
 		x.Client, x.Previous = id(), id()
 	}
-	for _, text := range []*Text{&x.FirstUser, &x.LastUser, &x.Entry, &x.Exit, &x.Campaign, &x.Referrer,
-		&x.Context} {
+	for _, text := range []*Text{
+		&x.FirstUser, &x.LastUser, &x.Entry, &x.Exit, &x.Campaign, &x.Referrer, &x.Context,
+	} {
 		if b := bytesOf(); b != nil {
 			*text = Text{Bytes: b, Time: at(), Offset: offset()}
 			switch k.IntN(3) {

@@ -57,7 +57,7 @@ const (
 const (
 	RetainedMax   = 4096                  // bounds a row and the work per event
 	RememberedMax = 4096                  // bounds a history row
-	DurationMax   = Millis(1) << 42       // 139 years: sums of a time and durations stay far from overflow
+	DurationMax   = Millis(1) << 42       // 139 years: sums with times stay far from overflow
 	retainedLeast = 64                    // of the default of Retained
 	retainedMost  = 512                   // of the default of Retained
 	day           = Millis(24 * 3600_000) // 86,400,000 ms
@@ -136,7 +136,8 @@ func (r *Rules) Compile() error {
 	return nil
 }
 
-// Warnings returns what is allowed but probably not meant, one sentence each. Call it after Compile.
+// Warnings returns what is allowed but probably not meant, one sentence each. Call it after
+// Compile.
 func (r *Rules) Warnings() []string {
 	if need := r.Lateness/r.Timeout + 2; Millis(r.Retained) < need {
 		return []string{fmt.Sprintf("retained is %d: a key can have %d sessions within the lateness,"+

@@ -1,8 +1,8 @@
 package session
 
-// Scenarios are the rules as strangers read them: events in, what became of each out. Every step goes
-// through the bytes of the row and the history, so that each scenario also proves that nothing the
-// machine needs is missing in them.
+// Scenarios are the rules as strangers read them: events in, what became of each out. Every step
+// goes through the bytes of the row and the history, so that each scenario also proves that nothing
+// the machine needs is missing in them.
 
 import (
 	"bytes"

@@ -75,8 +75,9 @@ func (r *Rules) Due(s *State) Time {
 	return due
 }
 
-// IsGone reports whether nothing of the key matters any more at this event watermark: its next event
-// starts the key anew, whether or not its rows were removed before. No visit of it may be open.
+// IsGone reports whether nothing of the key matters any more at this event watermark: its next
+// event starts the key anew, whether or not its rows were removed before. No visit of it may be
+// open.
 func (r *Rules) IsGone(s *State, watermark Time) bool {
 	latest := s.Forgotten
 	for i := range s.Sessions {
@@ -161,8 +162,8 @@ func (s *State) isLiver(x, than *Session) bool {
 	}
 }
 
-// forget drops the sessions that are no longer retained, in the order in which they ceased to be, so
-// that it makes no difference how often it is called; and everything once the retention is over.
+// forget drops the sessions that are no longer retained, in the order in which they ceased to be,
+// so that it makes no difference how often it is called; and everything once the retention is over.
 // Whatever it drops has ended: lateness >= out of order, so endDue came first.
 func (r *Rules) forget(s *State, watermark Time) {
 	s.picked = s.picked[:0]
@@ -221,8 +222,8 @@ func (s *State) remove(positions []int) {
 	s.RowChanged = true
 }
 
-// evict makes room: the session with the smallest last goes first, never the one just stamped. Ties:
-// the smallest index.
+// evict makes room: the session with the smallest last goes first, never the one just stamped.
+// Ties: the smallest index.
 func (r *Rules) evict(s *State, stamped int, out *Outcome) {
 	for len(s.Sessions) > max(r.Retained, 1) {
 		oldest := -1

@@ -38,8 +38,8 @@ func ParseTime(text []byte) (Time, bool) {
 
 // ParseTimeNumber reads the text of a JSON number as an epoch in seconds, milliseconds,
 // microseconds or nanoseconds, told apart by magnitude: below 1e11, 1e14, 1e17. Fractions and
-// exponents are read exactly; what is finer than a millisecond is cut, towards the past. The instant
-// must lie in the years 1 to 9999.
+// exponents are read exactly; what is finer than a millisecond is cut, towards the past. The
+// instant must lie in the years 1 to 9999.
 func ParseTimeNumber(text []byte) (Time, bool) {
 	d, ok := scanDecimal(text)
 	if !ok {

@@ -4,7 +4,6 @@ package session
 // wrongly by a factor of a thousand puts an event into another century.
 
 import (
-	"bytes"
 	"fmt"
 	"math/big"
 	"strings"
@@ -245,12 +244,13 @@ func FuzzParseTime(f *testing.F) {
 		}
 		want, err := time.Parse(time.RFC3339Nano, text)
 		isWanted := err == nil && want.Year() > 0 && Time(want.UnixMilli()).IsValid() &&
-			!strings.Contains(text, ",") // time.Parse takes a comma for the point
+			!strings.Contains(text, ",") && text[13] == ':' && !strings.Contains(text[19:], "24:")
+		// time.Parse takes a comma for the point, an hour of one digit and a zone of 24 hours.
 		if isWanted && text[0] != '0' && (!ok || got != Time(want.UnixMilli())) {
 			t.Fatalf("%q: got %d %t, want %d", text, got, ok, want.UnixMilli())
 		}
-		isPlain := ok && len(text) > 19 && text[4] == '-' && text[10] == 'T' && !bytes.ContainsAny([]byte(text), "z") &&
-			text[17:19] != "60" && text[len(text)-1:] == "Z"
+		isPlain := ok && len(text) > 19 && text[4] == '-' && text[10] == 'T' && text[17:19] != "60" &&
+			text[len(text)-1] == 'Z'
 		if isPlain && err != nil {
 			t.Fatalf("%q: got %d, time.Parse says %v", text, got, err)
 		}
