@@ -388,8 +388,8 @@ func (o *oracle) step(e *Event) string {
 	if !isStart {
 		reason = ReasonNone
 	}
-	text := fmt.Sprintf(oracleStamp, x.id, x.index, x.carried, isStart, reason, isLate, gap, x.first().Time,
-		x.timeout(o), x.previous, x.isServer)
+	text := fmt.Sprintf(oracleStamp, x.id, x.index, x.carried, isStart, reason, isLate, gap,
+		x.first().Time, x.timeout(o), x.previous, x.isServer)
 	o.endDue(&o.after)
 	o.evict(x)
 	return text
@@ -406,8 +406,8 @@ func oracleStampText(out *Outcome) string {
 	case stamp.Status != InSession:
 		return stamp.Status.String()
 	}
-	return fmt.Sprintf(oracleStamp, oracleID(stamp.ID), stamp.Index, stamp.EventIndex, stamp.Start, stamp.Reason,
-		stamp.Late, stamp.GapMs, stamp.StartedAt, stamp.TimeoutMs, oracleID(stamp.Previous),
+	return fmt.Sprintf(oracleStamp, oracleID(stamp.ID), stamp.Index, stamp.EventIndex, stamp.Start,
+		stamp.Reason, stamp.Late, stamp.GapMs, stamp.StartedAt, stamp.TimeoutMs, oracleID(stamp.Previous),
 		stamp.Server)
 }
 

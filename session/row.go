@@ -15,7 +15,7 @@ const serverIDMax = int64(1) << 53
 // allocate by its own length.
 const sessionBytesMin = 24
 
-// A row is
+// AppendRow appends the key's row; nothing if the state is empty: the key has no row then. A row is
 //
 //	version            1 byte
 //	Count              uvarint
@@ -24,8 +24,6 @@ const sessionBytesMin = 24
 //	Forgotten          1 byte: 0 none, 1 followed by a varint
 //	Messages           uvarint length, bytes
 //	Sessions           uvarint number, then each as appendSession writes it
-//
-// AppendRow appends the key's row; nothing if the state is empty: the key has no row then.
 func (s *State) AppendRow(dst []byte) []byte {
 	if s.IsEmpty() {
 		return dst

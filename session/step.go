@@ -238,7 +238,7 @@ func (r *Rules) evict(s *State, stamped int, out *Outcome) {
 			}
 		}
 		x := &s.Sessions[oldest]
-		if x.Open {
+		if x.Open { // else its visit has ended for another reason, and nothing changed since
 			x.EndReason = ReasonEvicted
 			r.end(x, &out.After)
 		}
