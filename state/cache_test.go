@@ -127,6 +127,9 @@ func TestIndex(t *testing.T) {
 				x.add(hash, slotID(i+1))
 				there = append(there, entry{slotID(i + 1), hash})
 			}
+			if i%16 != 0 {
+				continue
+			}
 			mask := uint64(len(t0.entries) - 1)
 			found := 0
 			for at, e := range t0.entries {

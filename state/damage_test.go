@@ -148,7 +148,7 @@ func TestDamage(t *testing.T) {
 		r := testRand(t, 8)
 		for _, name := range damageFiles(t, fs) {
 			kind := "bit in " + strings.Trim(strings.SplitN(name, "-", 2)[0], "0123456789.")
-			for range 150 {
+			for range 60 {
 				c := clone()
 				rewrite(t, c, name, func(b []byte) []byte {
 					if len(b) > 0 {

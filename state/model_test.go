@@ -296,7 +296,7 @@ func (w *world) reopenBroken() {
 
 func TestRandomOperations(t *testing.T) {
 	happened := map[string]int{}
-	for seed := range uint64(80) {
+	for seed := range uint64(50) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			w.happened = happened
