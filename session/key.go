@@ -102,15 +102,17 @@ func UUID(source, anonymousID []byte, id ID, t IDType) [16]byte {
 	return uuid
 }
 
+// uuidAt is where the two digits of each byte of a UUID stand in its text.
+var uuidAt = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
 // appendUUID appends the canonical text of a UUID.
 func appendUUID(dst []byte, uuid [16]byte) []byte {
 	const digits = "0123456789abcdef"
+	dst = append(dst, "00000000-0000-0000-0000-000000000000"...)
+	text := (*[uuidTextLength]byte)(dst[len(dst)-uuidTextLength:])
 	for i, b := range uuid {
-		switch i {
-		case 4, 6, 8, 10:
-			dst = append(dst, '-')
-		}
-		dst = append(dst, digits[b>>4], digits[b&15])
+		at := uuidAt[i]
+		text[at], text[at+1] = digits[b>>4], digits[b&15]
 	}
 	return dst
 }
@@ -121,17 +123,12 @@ func parseUUID(text []byte) (uuid [16]byte, ok bool) {
 		text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return uuid, false
 	}
+	all := (*[uuidTextLength]byte)(text)
 	var bad byte
-	at := 0
-	for i := range uuid {
-		switch i {
-		case 4, 6, 8, 10:
-			at++
-		}
-		high, low := hexValue[text[at]], hexValue[text[at+1]]
+	for i, at := range uuidAt {
+		high, low := hexValue[all[at]], hexValue[all[at+1]]
 		bad |= high | low
 		uuid[i] = high<<4 | low
-		at += 2
 	}
 	return uuid, bad < 16
 }
