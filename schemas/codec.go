@@ -66,13 +66,13 @@ type kindOf struct {
 }
 
 // NewCodec checks the configuration and reports all its faults at once.
-func NewCodec(c Config) (*Codec, error) {
-	k := &Codec{
-		idType: c.IDType,
-		idMin:  c.Profile.IDCharactersMin,
-		assign: c.Assign,
-		mobile: c.Profile.Mobile,
-		future: c.FutureTolerance,
+func NewCodec(config Config) (*Codec, error) {
+	c := &Codec{
+		idType: config.IDType,
+		idMin:  config.Profile.IDCharactersMin,
+		assign: config.Assign,
+		mobile: config.Profile.Mobile,
+		future: config.FutureTolerance,
 	}
 	var faults []error
 	fault := func(err error) {
@@ -81,24 +81,24 @@ func NewCodec(c Config) (*Codec, error) {
 		}
 	}
 	var err error
-	k.fields, err = parseFields(c.Fields)
+	c.fields, err = parseFields(config.Fields)
 	fault(prefix("output.fields", err))
-	k.sources, err = timeSourcesOf(c.TimeSources)
+	c.sources, err = timeSourcesOf(config.TimeSources)
 	fault(prefix("time.sources", err))
-	k.limits, err = c.Limits.withDefaults()
+	c.limits, err = config.Limits.withDefaults()
 	fault(err)
-	if c.FutureTolerance < 0 {
-		fault(fmt.Errorf("time.future_tolerance: %d ms: want 0 or more", c.FutureTolerance))
+	if config.FutureTolerance < 0 {
+		fault(fmt.Errorf("time.future_tolerance: %d ms: want 0 or more", config.FutureTolerance))
 	}
-	if c.IDType > session.IDString {
-		fault(fmt.Errorf("session.id_type: %d: no such type", c.IDType))
+	if config.IDType > session.IDString {
+		fault(fmt.Errorf("session.id_type: %d: no such type", config.IDType))
 	}
-	k.kinds = kindsOf(c.Profile.Kinds)
-	fault(k.compile(c))
+	c.kinds = kindsOf(config.Profile.Kinds)
+	fault(c.compile(config))
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return k, nil
+	return c, nil
 }
 
 func prefix(key string, err error) error {
@@ -154,29 +154,32 @@ func (l Limits) withDefaults() (Limits, error) {
 }
 
 // compile makes one trie of all that is read, written and removed.
-func (k *Codec) compile(c Config) error {
+func (c *Codec) compile(config Config) error {
 	var faults []error
 	root := &trieBuilder{}
-	places, err := k.addPaths(root, c)
+	places, err := c.addPaths(root, config)
 	if err != nil {
 		faults = append(faults, err)
 	}
-	writes := make([]*trieBuilder, len(c.Profile.Write))
-	edges := make([]edge, len(c.Profile.Write))
-	for i, w := range c.Profile.Write {
-		if edges[i], err = k.edgeOf(w); err == nil {
+	writes := make([]*trieBuilder, len(config.Profile.Write))
+	edges := make([]edge, len(config.Profile.Write))
+	for i, w := range config.Profile.Write {
+		if edges[i], err = c.edgeOf(w); err == nil {
 			writes[i], err = root.add(w.Path)
 		}
+		if err == nil && slices.Contains(writes[:i], writes[i]) {
+			err = fmt.Errorf("%s: twice", w.Path)
+		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("profile %s: write: %w", c.Profile.Name, err))
+			faults = append(faults, fmt.Errorf("profile %s: write: %w", config.Profile.Name, err))
 			continue
 		}
 		writes[i].owned = true
 	}
-	for _, p := range c.Profile.Remove {
+	for _, p := range config.Profile.Remove {
 		b, err := root.add(p)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("profile %s: remove: %w", c.Profile.Name, err))
+			faults = append(faults, fmt.Errorf("profile %s: remove: %w", config.Profile.Name, err))
 			continue
 		}
 		b.owned = true
@@ -185,31 +188,31 @@ func (k *Codec) compile(c Config) error {
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
-	if k.trie, err = root.build(); err != nil {
+	if c.trie, err = root.build(); err != nil {
 		return err
 	}
-	for p := range k.paths {
+	for p := range c.paths {
 		for _, b := range places[p] {
-			k.paths[p] = append(k.paths[p], b.node)
+			c.paths[p] = append(c.paths[p], b.node)
 		}
 	}
-	k.edges = make([]edge, len(k.trie))
+	c.edges = make([]edge, len(c.trie))
 	for i, b := range writes {
-		k.edges[b.node] = edges[i]
+		c.edges[b.node] = edges[i]
 	}
-	k.plan()
+	c.plan()
 	return nil
 }
 
 // addPaths adds what is read, the profile's paths or those that replace them.
-func (k *Codec) addPaths(root *trieBuilder, c Config) ([pathCount][]*trieBuilder, error) {
+func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBuilder, error) {
 	var places [pathCount][]*trieBuilder
 	var faults []error
-	paths := maps.Clone(c.Profile.Paths)
+	paths := maps.Clone(config.Profile.Paths)
 	if paths == nil {
 		paths = map[string]PathList{}
 	}
-	for name, list := range c.Paths {
+	for name, list := range config.Paths {
 		paths[name] = list
 	}
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
@@ -221,14 +224,14 @@ func (k *Codec) addPaths(root *trieBuilder, c Config) ([pathCount][]*trieBuilder
 		}
 		list := paths[name]
 		if path(p) == pathAnonymousID && len(list) > 0 && list[len(list)-1] == KeyPath {
-			k.byKey, list = true, list[:len(list)-1]
+			c.byKey, list = true, list[:len(list)-1]
 		}
 		for _, text := range list {
 			_, err := splitPath(text)
 			if text == KeyPath {
 				err = fmt.Errorf("%s: only alone or last among those of anonymous_id", KeyPath)
 			}
-			if err == nil && k.reads(path(p)) {
+			if err == nil && c.reads(path(p)) {
 				var b *trieBuilder
 				b, err = root.add(text)
 				places[p] = append(places[p], b)
@@ -238,19 +241,19 @@ func (k *Codec) addPaths(root *trieBuilder, c Config) ([pathCount][]*trieBuilder
 			}
 		}
 	}
-	if len(faults) == 0 && !k.byKey && len(places[pathAnonymousID]) == 0 {
+	if len(faults) == 0 && !c.byKey && len(places[pathAnonymousID]) == 0 {
 		faults = append(faults, errors.New("paths.anonymous_id: missing"))
 	}
 	return places, errors.Join(faults...)
 }
 
 // reads reports whether anything is made of what is at a path: a scan has no time for the others.
-func (k *Codec) reads(p path) bool {
+func (c *Codec) reads(p path) bool {
 	switch p {
 	case pathEvent:
 		return false // neither a session nor a count depends on an event's name
 	case pathSentAt:
-		return slices.Contains(k.sources, TimeCorrected)
+		return slices.Contains(c.sources, TimeCorrected)
 	}
 	return true
 }

@@ -31,7 +31,8 @@ func TestFieldsOfAStamp(t *testing.T) {
 	goesOn := session.Stamp{ID: session.ID{Int: 5}, UUID: uuid, Index: 1, EventIndex: 12, StartedAt: 0,
 		GapMs: 0, TimeoutMs: 300_000, Client: session.ID{Int: 5}}
 	flagged := goesOn
-	flagged.Late, flagged.Clamped, flagged.Duplicate, flagged.EventIndex, flagged.GapMs = true, true, true, 0, 9
+	flagged.Late, flagged.Clamped, flagged.Duplicate = true, true, true
+	flagged.EventIndex, flagged.GapMs = 0, 9
 	var text strings.Builder
 	text.Write(appendUUID(nil, &uuid))
 	u := text.String()
@@ -69,7 +70,8 @@ func TestFieldsOfAStamp(t *testing.T) {
 		{session.Stamp{Status: session.TooLate}, []string{"id", "state"}, `{"state":"too_late"}`},
 		{session.Stamp{Status: session.NoSession}, []string{"state"}, `}`},
 		{session.Stamp{Status: session.Bypass}, full, `}`},
-		{session.Stamp{ID: session.ID{Text: []byte("s\"1\"\n"), Int: 9}, Client: session.ID{Text: []byte("é")},
+		{session.Stamp{ID: session.ID{Text: []byte("s\"1\"\n"), Int: 9},
+			Client:   session.ID{Text: []byte("é")},
 			Previous: session.ID{Text: []byte("p"), Int: 3}}, []string{"id", "clientId", "previousId"},
 			`{"id":"s\"1\"\n","previousId":"p","clientId":"é"}`},
 	} {

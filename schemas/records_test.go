@@ -70,7 +70,8 @@ func TestVisitEndedIsAmendableNoLongerThanTimeGoes(t *testing.T) {
 
 func TestDeadLetterHeaders(t *testing.T) {
 	before := []Header{{"h", []byte("v")}, {HeaderErrorTopic, []byte("earlier")}}
-	got := DeadLetterHeaders(before, "events", 3, 1<<40, &BadInput{NoKey, "the anonymous ID is absent or blank"})
+	bad := &BadInput{NoKey, "the anonymous ID is absent or blank"}
+	got := DeadLetterHeaders(before, "events", 3, 1<<40, bad)
 	want := [][2]string{{"h", "v"}, {"__sessionizer.errors.topic", "earlier"},
 		{"__sessionizer.errors.topic", "events"}, {"__sessionizer.errors.partition", "3"},
 		{"__sessionizer.errors.offset", "1099511627776"}, {"__sessionizer.errors.reason", "no_key"},

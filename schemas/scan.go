@@ -30,7 +30,7 @@ const (
 	NoteBadCorrected                               // one of the three of corrected is no time
 	NoteBadReceivedAt                              // a line's received_at is no time
 	NoteLongMessageID                              // a message id over the limit: as if absent
-	ScanNotesEnd                                   // the first bit that is no note: the bound of a loop
+	ScanNotesEnd                                   // the first bit that is no note
 )
 
 // String returns the name of a single note, as a metric label.
@@ -111,22 +111,25 @@ func (c *Codec) scanKey(value, key []byte, sc *Scanned) *BadInput {
 	}
 	e.AnonymousID = id
 	e.Source, _ = c.known(value, pathSource, sc)
-	return c.checkLength("the anonymous ID", id, c.checkLength("the source", e.Source, nil))
+	if b := c.checkLength("the anonymous ID", id); b != nil {
+		return b
+	}
+	return c.checkLength("the source", e.Source)
 }
 
-// checkLength returns earlier, or that text is over the limit: it would be kept in the state.
-func (c *Codec) checkLength(what string, text []byte, earlier *BadInput) *BadInput {
-	if earlier == nil && len(text) > c.limits.AnonymousID {
+// checkLength bounds a text that decides about sessions and is kept in the state.
+func (c *Codec) checkLength(what string, text []byte) *BadInput {
+	if len(text) > c.limits.AnonymousID {
 		return bad(Limit, "%s has %d bytes, at most %d", what, len(text), c.limits.AnonymousID)
 	}
-	return earlier
+	return nil
 }
 
 // scanRest finds everything of the event but its key and its time.
 func (c *Codec) scanRest(value []byte, sc *Scanned) *BadInput {
 	e := &sc.Event
 	e.UserID, _ = c.known(value, pathUserID, sc)
-	if b := c.checkLength("the user ID", e.UserID, nil); b != nil {
+	if b := c.checkLength("the user ID", e.UserID); b != nil {
 		return b
 	}
 	e.MessageID, _ = c.known(value, pathMessageID, sc)

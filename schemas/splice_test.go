@@ -115,7 +115,8 @@ func TestSpliceAppends(t *testing.T) {
 // renamed ones, objects made for them.
 func TestSpliceOfOtherForms(t *testing.T) {
 	p := Profile{Name: "test",
-		Paths: map[string]PathList{"anonymous_id": {"a"}, "session_id": {"sid", "c.sid"}, "session_start": {"c.start"}},
+		Paths: map[string]PathList{"anonymous_id": {"a"}, "session_id": {"sid", "c.sid"},
+			"session_start": {"c.start"}},
 		Write: []Write{{Path: "sid", Value: "id"}, {Path: "c.start", Value: "start"},
 			{Path: "c.s.t", Object: []string{"number=index", "uuid"}}},
 		Remove: []string{"old"},
@@ -178,7 +179,8 @@ func FuzzSplice(f *testing.F) {
 	}
 	f.Add([]byte(`{"context":{"sessionId":1,"s\u0065ssion":{"id":2},"a":1},"context":{"sessionStart":true}}`), true)
 	f.Add([]byte(` { "context" : { "session" : 1 , "session" : { } , "sessionId" : 3 } , "context" : null } `), false)
-	c := newCodec(f, Config{Paths: map[string][]string{"anonymous_id": {KeyPath}}, Fields: []string{"full"}})
+	byKey := map[string][]string{"anonymous_id": {KeyPath}}
+	c := newCodec(f, Config{Paths: byKey, Fields: []string{"full"}})
 	f.Fuzz(func(t *testing.T, b []byte, in bool) {
 		sc := &Scanned{}
 		rec := Record{Key: []byte("k"), Timestamp: recordTime}

@@ -36,6 +36,11 @@ func checkTimes(t *testing.T, c *Codec, cases []timeCase) {
 	}
 }
 
+func sourcesOf(t *testing.T, sources ...TimeSource) *Codec {
+	t.Helper()
+	return newCodec(t, Config{TimeSources: sources, FutureTolerance: 60_000})
+}
+
 // clock is 2024-12-15T11:08:25.123Z, the record's time in these tests.
 const clock = session.Time(1734260905123)
 
@@ -69,12 +74,12 @@ func TestTimeComesFromTheFirstSourceThatGivesOne(t *testing.T) {
 		{event: `"timestamp":"x"`, record: none, want: session.NoTime, notes: ts},
 		{event: `"a":1`, record: Record{Timestamp: session.MaxTime}, want: session.NoTime},
 	})
-	checkTimes(t, newCodec(t, Config{TimeSources: []TimeSource{TimeOriginalTimestamp, TimeTimestamp}}), []timeCase{
+	checkTimes(t, sourcesOf(t, TimeOriginalTimestamp, TimeTimestamp), []timeCase{
 		{event: `"timestamp":1,"originalTimestamp":2`, record: kafka, want: 2000},
 		{event: `"timestamp":1`, record: kafka, want: 1000},
 		{event: `"a":1`, record: kafka, want: session.NoTime},
 	})
-	checkTimes(t, newCodec(t, Config{TimeSources: []TimeSource{TimeRecord, TimeTimestamp}}), []timeCase{
+	checkTimes(t, sourcesOf(t, TimeRecord, TimeTimestamp), []timeCase{
 		{event: `"timestamp":1`, record: kafka, want: clock},
 		{event: `"timestamp":1`, record: none, want: 1000},
 	})
@@ -98,7 +103,7 @@ func TestTimeIsClampedToTheRecord(t *testing.T) {
 
 func TestCorrectedTimeMovesTheClientsClock(t *testing.T) {
 	kafka := Record{Timestamp: clock}
-	c := newCodec(t, Config{TimeSources: []TimeSource{TimeCorrected, TimeTimestamp}, FutureTolerance: 60_000})
+	c := sourcesOf(t, TimeCorrected, TimeTimestamp)
 	const all = `"originalTimestamp":1000000000000,"sentAt":"2001-09-09T01:46:50Z","receivedAt":1734260905123`
 	checkTimes(t, c, []timeCase{
 		{event: all, record: kafka, want: clock - 10_000},
