@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Two images of the same build: the processor (the default), and the generator of made-up events
 # that docker-compose.yml uses. Neither holds a shell, a package manager or anything but the program,
 # the authorities for TLS and the time zones.
@@ -21,7 +20,8 @@ RUN mkdir -p /empty/state
 
 FROM scratch AS base
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /usr/share/zoneinfo /usr/share/zoneinfo
+COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip
+ENV ZONEINFO=/zoneinfo.zip
 # 65532 is nobody in particular; a number, so that "must not run as root" can be checked.
 USER 65532:65532
 

@@ -94,8 +94,8 @@ fuzz: ## every fuzz test for a while: FUZZTIME=1m
 		done; \
 	done
 
-clean: $(KAFKA) ## stop the broker; remove it, its data, its jars and what was built
-	@$(KAFKA) stop
+clean: $(KAFKA) ## stop its brokers; remove them, their data, the jars and what was built
+	@$(KAFKA) stop-all
 	rm -rf bin .kafka
 
 # The recipes that pipe want to know of a failure in the first part.

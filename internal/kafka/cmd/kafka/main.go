@@ -5,13 +5,14 @@
 //
 //	kafka start                      start the broker of this work tree, if it does not run
 //	kafka stop                       end it
+//	kafka stop-all                   end every broker of this work tree, whatever its port
 //	kafka status                     say where it is
 //	kafka topic NAME PARTITIONS      make a topic on it
 //	kafka with COMMAND [ARG...]      run a command with KAFKA_BROKERS set
 //
-// The port of the first four is KAFKA_PORT, 9092 by default; KAFKA_HEAP is the greatest heap. The
-// last one takes the brokers that KAFKA_BROKERS names, or else runs a broker of its own for the
-// command: fresh, on free ports, ended afterwards. Its exit code is the command's.
+// The port is KAFKA_PORT, 9092 by default; KAFKA_HEAP is the greatest heap. with takes the brokers
+// that KAFKA_BROKERS names, or else runs a broker of its own for the command: fresh, on free ports,
+// ended afterwards. Its exit code is the command's.
 package main
 
 import (
@@ -36,7 +37,7 @@ const portDefault = 9092
 
 // errUsage is wrong usage, exit code 2.
 var errUsage = errors.New(
-	"usage: kafka start | stop | status | topic NAME PARTITIONS | with COMMAND [ARG...]")
+	"usage: kafka start | stop | stop-all | status | topic NAME PARTITIONS | with COMMAND [ARG...]")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -73,6 +74,8 @@ func run(ctx context.Context, args []string, env func(string) string, say io.Wri
 		return topic(ctx, dir, args[0], args[1], env, say)
 	case command == "stop" && len(args) == 0:
 		return stop(dir, env, say)
+	case command == "stop-all" && len(args) == 0:
+		return stopAll(dir, say)
 	case command == "status" && len(args) == 0:
 		return status(dir, env, say)
 	default:
@@ -126,6 +129,23 @@ func stop(dir string, env func(string) string, say io.Writer) error {
 	}
 	fmt.Fprintf(say, "kafka: stopped at %s\n", b.Addr())
 	return nil
+}
+
+func stopAll(dir string, say io.Writer) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "pid"))
+	if err != nil {
+		return fmt.Errorf("find the brokers in %s: %w", dir, err)
+	}
+	var faults []error
+	for _, file := range files {
+		b, err := kafka.New(kafka.Options{Dir: filepath.Dir(file)})
+		if err == nil && b.Running() {
+			err = b.Stop()
+			fmt.Fprintf(say, "kafka: stopped the one of %s\n", filepath.Dir(file))
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
 }
 
 func status(dir string, env func(string) string, say io.Writer) error {
