@@ -347,6 +347,9 @@ func (t *Task) Close(partitions int32, inputID [16]byte, now time.Time) (*kgo.Re
 	p := t.confirmed
 	p.Seq++
 	p.Offset, p.Watermarks, p.Partitions, p.InputID = t.next, t.marks, partitions, inputID
+	// Once the partition receives events again its ticks are the event watermark, which may be far
+	// behind the wall clock that ended visits before. What is stored does not go back.
+	p.Watermarks.Tick = max(t.marks.Tick, t.confirmed.Watermarks.Tick)
 	p.WrittenAt = session.Time(now.UnixMilli())
 	p.Digest = t.part.Digest()
 	t.pending = p
