@@ -91,7 +91,7 @@ func (p *Partition) seek(s *slot, from byte) bool {
 		err = errors.Join(err, i.Error())
 	}
 	if err != nil {
-		p.err = p.store.fault(err)
+		p.err = p.store.fail(err)
 		return false
 	}
 	return true

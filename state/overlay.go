@@ -46,7 +46,7 @@ const arenaChunkBytes = 256 << 10
 // alloc returns n bytes; grow gives a chunk of arenaChunkBytes.
 func (a *arena) alloc(n int, grow func() []byte) place {
 	if len(a.chunks) == 0 || a.used+n > len(a.chunks[len(a.chunks)-1]) {
-		chunk := []byte(nil)
+		var chunk []byte
 		if n > arenaChunkBytes {
 			chunk = make([]byte, n)
 		} else {
@@ -101,7 +101,7 @@ func (p *Partition) Put(key, row []byte, due session.Time) {
 
 func (p *Partition) put(id slotID, row []byte, due session.Time) {
 	s := p.cache.at(id)
-	c := p.changeOf(id, s, len(row))
+	c := p.changeOf(id, s)
 	o := &p.overlay
 	if !c.hasRow {
 		c.hasRow = true
@@ -132,7 +132,7 @@ func (p *Partition) putHistory(id slotID, history []byte) {
 	if s.historyLen == unloaded && !p.loadHistory(s) {
 		return
 	}
-	c := p.changeOf(id, s, 0)
+	c := p.changeOf(id, s)
 	o := &p.overlay
 	if !c.hasHistory {
 		c.hasHistory = true
@@ -149,7 +149,7 @@ func (p *Partition) putHistory(id slotID, history []byte) {
 }
 
 // changeOf is the key's change in the overlay, a new one if there is none yet.
-func (p *Partition) changeOf(id slotID, s *slot, size int) *change {
+func (p *Partition) changeOf(id slotID, s *slot) *change {
 	p.digestKnown = false
 	o := &p.overlay
 	if s.change != 0 {
@@ -293,7 +293,7 @@ func (p *Partition) confirm(pos *Position) error {
 	p.confirmed = pos != nil
 	if pos != nil {
 		p.position = *pos
-		j.position = appendStored(nil, p.topic, p.id, *pos)
+		j.position = encodeStored(p.topic, p.id, *pos)
 		j.writtenAt = pos.WrittenAt
 	}
 	p.overlay = overlay{changes: p.store.changeList()}

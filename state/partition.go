@@ -135,7 +135,7 @@ func (s *Store) Drop(topic string, id int32) error {
 func (s *Store) dropRows(prefix []byte) error {
 	start, end := prefixBounds(prefix)
 	if err := s.db.DeleteRange(start, end, pebble.NoSync); err != nil {
-		return s.fault(err)
+		return s.fail(err)
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (s *Store) dropRows(prefix []byte) error {
 func (p *Partition) load() error {
 	value, err := p.store.get(positionKey(p.prefix))
 	if err != nil {
-		return p.store.fault(err)
+		return p.store.fail(err)
 	}
 	if value != nil {
 		if p.position, err = decodeStored(value, p.topic, p.id); err != nil {
@@ -168,7 +168,7 @@ func (p *Partition) load() error {
 func (p *Partition) scan(l *loader) error {
 	i, err := p.newReader()
 	if err != nil {
-		return p.store.fault(err)
+		return p.store.fail(err)
 	}
 	for ok := i.First(); ok && err == nil; ok = i.Next() {
 		key, kind, keyErr := splitStoreKey(i.Key(), len(p.prefix))
@@ -184,7 +184,7 @@ func (p *Partition) scan(l *loader) error {
 		}
 	}
 	if pebbleErr := errors.Join(i.Error(), i.Close()); pebbleErr != nil {
-		return p.store.fault(pebbleErr)
+		return p.store.fail(pebbleErr)
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func (s *Store) pebbleOptions(cacheBytes int64) *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      logger{s},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { s.fault(err) },
+			BackgroundError: s.fault,
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
 				s.fault(fmt.Errorf("%w: %s: %w",
 					ErrDamaged, info.Path, firstLine{info.Details}))
@@ -103,7 +103,7 @@ type logger struct{ s *Store }
 func (logger) Infof(string, ...any)  {}
 func (logger) Errorf(string, ...any) {}
 func (l logger) Fatalf(format string, args ...any) {
-	err := errors.New(fmt.Sprintf(format, args...))
+	err := fmt.Errorf(format, args...)
 	for _, a := range args {
 		if cause, ok := a.(error); ok {
 			err = cause

@@ -112,12 +112,12 @@ func decodeMeta(value []byte) (Position, error) {
 // storedVersion is the first byte of the position's value in Pebble.
 const storedVersion = 1
 
-// appendStored appends what Pebble holds at a partition's position key: a version byte (1),
+// encodeStored is what Pebble holds at a partition's position key: a version byte (1),
 // the topic's name with its length as a uvarint before it, the partition as a varint, then
 // AppendMeta. Topic and partition are there so that rows found under a wrong number, after the
 // numbers of the topics were lost, are not taken for those of another topic.
-func appendStored(dst []byte, topic string, id int32, p Position) []byte {
-	dst = append(dst, storedVersion)
+func encodeStored(topic string, id int32, p Position) []byte {
+	dst := []byte{storedVersion}
 	dst = binary.AppendUvarint(dst, uint64(len(topic)))
 	dst = append(dst, topic...)
 	dst = binary.AppendVarint(dst, int64(id))

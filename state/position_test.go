@@ -25,7 +25,7 @@ func TestPosition(t *testing.T) {
 			if err != nil || got != want {
 				t.Fatalf("got %+v, %v; want %+v", got, err, want)
 			}
-			got, err = decodeStored(appendStored(nil, "events", 3, want), "events", 3)
+			got, err = decodeStored(encodeStored("events", 3, want), "events", 3)
 			if err != nil || got != want {
 				t.Fatalf("stored: got %+v, %v; want %+v", got, err, want)
 			}
@@ -51,7 +51,7 @@ func TestPosition(t *testing.T) {
 		}
 	})
 	t.Run("OfAnotherPartitionIsRefused", func(t *testing.T) {
-		value := appendStored(nil, "events", 3, testPosition)
+		value := encodeStored("events", 3, testPosition)
 		if _, err := decodeStored(value, "events", 4); err == nil {
 			t.Fatal("the partition was not looked at")
 		}
@@ -63,7 +63,7 @@ func TestPosition(t *testing.T) {
 
 func FuzzDecodeMeta(f *testing.F) {
 	f.Add(AppendMeta(nil, testPosition))
-	f.Add(appendStored(nil, "events", 3, testPosition))
+	f.Add(encodeStored("events", 3, testPosition))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if p, err := DecodeMeta(value); err == nil {
 			again, err := DecodeMeta(AppendMeta(nil, p))

@@ -31,7 +31,7 @@ func (p *Partition) Restore() (*Restore, error) {
 	if !p.confirmed {
 		s, err := newSorter(p.store, p.prefix)
 		if err != nil {
-			return nil, fmt.Errorf("restore %s: %w", p.name, p.store.fault(err))
+			return nil, fmt.Errorf("restore %s: %w", p.name, p.store.fail(err))
 		}
 		r.sorter = s
 		p.reset() // the cache may know of keys that they are absent
@@ -132,7 +132,7 @@ func (r *Restore) finishFull(pos Position) error {
 	l := loader{p: p}
 	paths, err := r.sorter.build(&l)
 	if err != nil {
-		return p.store.fault(err)
+		return p.store.fail(err)
 	}
 	if err := l.finish(pos.Digest); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (r *Restore) finishFull(pos Position) error {
 	}
 	if len(paths) > 0 {
 		if err := p.store.db.Ingest(context.Background(), paths); err != nil {
-			return p.store.fault(err)
+			return p.store.fail(err)
 		}
 		r.spilled = true
 	}

@@ -36,7 +36,6 @@ type sorter struct {
 	records []sortRecord
 	bytes   int
 	runs    int
-	tables  int
 }
 
 // sortRecord is a record in memory.
@@ -64,7 +63,7 @@ func (x *sorter) close() error {
 func (x *sorter) add(key, value []byte) error {
 	if x.bytes > x.store.limits.runBytes {
 		if err := x.spill(); err != nil {
-			return x.store.fault(err)
+			return x.store.fail(err)
 		}
 	}
 	size := int32(len(value))
@@ -168,7 +167,7 @@ func (x *sorter) file(n int) (*source, io.Closer, error) {
 	r := bufio.NewReaderSize(f, runBufferBytes)
 	return &source{age: n, next: func(s *source) (bool, error) {
 		size, err := binary.ReadUvarint(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
 		if err == nil && size > 2*keyBytesMax {
@@ -225,13 +224,18 @@ func (h *sources) Pop() any {
 func (x *sorter) merge(yield func(key, value []byte) error) (err error) {
 	x.sort()
 	all := []*source{x.memory()}
-	for n := range x.runs {
-		s, closer, err1 := x.file(n)
-		if err1 != nil {
-			return err1
+	var files []io.Closer
+	defer func() {
+		for _, f := range files {
+			err = errors.Join(err, f.Close())
 		}
-		defer func() { err = errors.Join(err, closer.Close()) }()
-		all = append(all, s)
+	}()
+	for n := range x.runs {
+		s, f, err := x.file(n)
+		if err != nil {
+			return err
+		}
+		all, files = append(all, s), append(files, f)
 	}
 	var h sources
 	for _, s := range all {

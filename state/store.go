@@ -29,10 +29,10 @@ import (
 )
 
 var (
-	// ErrLocked: another process, or another Store of this one, has the directory open.
+	// ErrLocked means that another process, or another Store of this one, has the directory.
 	ErrLocked = errors.New("the state directory is in use")
-	// ErrDamaged: the files do not hold what was once written to them. The changelog heals it:
-	// if it comes from Open, or Store.Err is not nil, Close and Wipe the directory and open it
+	// ErrDamaged means that the files do not hold what was once written to them. The changelog
+	// heals it: if it comes from Open, or Store.Err is not nil, Close and Wipe the directory and open it
 	// again; else Drop the partition it comes from. Then restore.
 	ErrDamaged = errors.New("the state is damaged")
 )
@@ -238,7 +238,7 @@ func (s *Store) Err() error {
 }
 
 // fault keeps the first error, wakes who waits, and tells the caller of Open.
-func (s *Store) fault(err error) error {
+func (s *Store) fault(err error) {
 	err = classify(err)
 	s.mu.Lock()
 	first := s.failed == nil
@@ -252,7 +252,12 @@ func (s *Store) fault(err error) error {
 	if first && s.onFault != nil {
 		s.onFault(failed)
 	}
-	return err
+}
+
+// fail is a fault that the caller returns.
+func (s *Store) fail(err error) error {
+	s.fault(err)
+	return classify(err)
 }
 
 // Close closes the partitions that are open, writes what is confirmed and closes the store.
@@ -294,7 +299,7 @@ func (s *Store) flush() error {
 	}
 	done, err := s.db.AsyncFlush()
 	if err != nil {
-		return s.fault(err)
+		return s.fail(err)
 	}
 	select {
 	case <-done:
