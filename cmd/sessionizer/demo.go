@@ -90,13 +90,12 @@ func (a *app) demoConfig() (*config.Config, error) {
 // demoScreen draws how the demo goes: on a terminal a line that changes, else
 // a line every few seconds. Crashes are lines of their own.
 type demoScreen struct {
-	w        io.Writer
-	terminal bool
-	length   time.Duration
-	crashes  int64
-	shown    time.Duration // when the last plain line was written
-	phase    demo.Phase
-	width    int
+	w       io.Writer
+	columns int // of the terminal; 0: it is none
+	crashes int64
+	shown   time.Duration // when the last plain line was written
+	phase   demo.Phase
+	width   int
 }
 
 const plainEvery = 5 * time.Second
@@ -104,7 +103,7 @@ const plainEvery = 5 * time.Second
 func newDemoScreen(w io.Writer, o *demo.Config) *demoScreen {
 	fmt.Fprintf(w, "embedded broker, topic %s with made-up customers, seed %d, %s\n",
 		strings.Join(o.Processor.Input, ", "), o.Seed, o.For)
-	return &demoScreen{w: w, terminal: isTerminal(w), length: o.For}
+	return &demoScreen{w: w, columns: columns(w)}
 }
 
 func (d *demoScreen) show(s demo.Status) {
@@ -125,7 +124,8 @@ func (d *demoScreen) show(s demo.Status) {
 	}
 	text := statusText(&s)
 	switch {
-	case d.terminal:
+	case d.columns > 0:
+		text = text[:min(len(text), d.columns-1)] // a line that wraps cannot be redrawn
 		fmt.Fprintf(d.w, "\r%-*s", d.width, text)
 		d.width = len(text)
 	case s.Elapsed-d.shown >= plainEvery && s.Phase != demo.Auditing:

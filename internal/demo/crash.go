@@ -38,7 +38,7 @@ const (
 
 // incarnation is the processor from one start to the next crash.
 type incarnation struct {
-	network *network
+	network *cutNetwork
 	halt    chan struct{}
 	stop    context.CancelFunc
 	ended   chan error // holds what Run returned
@@ -48,7 +48,8 @@ func (d *demo) start(ctx context.Context, on *disk, untilEnd bool) *incarnation 
 	c := d.config.Processor
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	i := &incarnation{
-		network: newNetwork(), halt: make(chan struct{}), stop: stop, ended: make(chan error, 1),
+		network: newNetwork(d.config.Network), halt: make(chan struct{}), stop: stop,
+		ended: make(chan error, 1),
 	}
 	c.Dial, c.Halt, c.UntilEnd, c.State.FS = i.network.dial, i.halt, untilEnd, on.fs
 	go func() { i.ended <- processor.Run(ctx, c) }()
@@ -59,6 +60,13 @@ func (d *demo) start(ctx context.Context, on *disk, untilEnd bool) *incarnation 
 func (i *incarnation) leave() error {
 	i.stop()
 	return <-i.ended
+}
+
+// kill ends it at once, whatever it says of that.
+func (i *incarnation) kill() {
+	close(i.halt)
+	i.stop()
+	_ = <-i.ended // the end of who is killed is no news
 }
 
 // supervise starts the processor, lets it crash, and starts it again, until
@@ -97,9 +105,7 @@ func (d *demo) life(ctx context.Context, on *disk) error {
 	case err := <-i.ended:
 		return errors.Join(errEnded, err)
 	}
-	close(i.halt)
-	i.stop()
-	<-i.ended // whatever it says: it was killed
+	i.kill()
 	on.crash(d.random.Uint64())
 	d.crashes.Add(1)
 	struck, err := d.transactionOpen(ctx)
@@ -157,9 +163,7 @@ func (d *demo) drain(ctx context.Context, on *disk) error {
 		i.stop()
 		return err
 	case <-ctx.Done():
-		close(i.halt)
-		i.stop()
-		<-i.ended
+		i.kill()
 		return ctx.Err()
 	}
 }

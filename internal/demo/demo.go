@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -31,11 +32,28 @@ type Config struct {
 	Processor processor.Config
 	Audit     audit.Config
 
+	// Network replaces the loopback interface; nil: it is used. Tests run the
+	// demo in virtual time.
+	Network Network
+
 	// Halt ends everything at once when it is closed; nil: nothing does.
 	Halt <-chan struct{}
 	// Watch is told how it goes, from one goroutine, every watchEvery and of
 	// every crash; nil: nobody is.
 	Watch func(Status)
+}
+
+// Network is how broker and clients reach each other.
+type Network interface {
+	Listen(network, address string) (net.Listener, error)
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// loopback is the network of the machine itself.
+type loopback struct{ net.Dialer }
+
+func (*loopback) Listen(network, address string) (net.Listener, error) {
+	return net.Listen(network, address)
 }
 
 // Status is a moment of the demo.
@@ -82,11 +100,12 @@ func (v *Verdict) Err() error {
 }
 
 const (
-	partitions   = 4
-	customers    = 3000
-	watchEvery   = 250 * time.Millisecond
-	drainTimeout = 2 * time.Minute
-	stateCache   = 8 << 20 // bytes: a crash leaves its store to the garbage of the process
+	partitions     = 4
+	customers      = 3000
+	watchEvery     = 250 * time.Millisecond
+	drainTimeout   = 2 * time.Minute
+	metadataMinAge = 20 * time.Millisecond // topics that were just made are looked for
+	stateCache     = 8 << 20               // bytes; a store that crashed keeps its memory
 )
 
 // startOfTime is when the customers begin, whatever the clock says: the same
@@ -113,10 +132,14 @@ type demo struct {
 
 // Run feeds for Config.For, or until ctx is done, then drains and audits.
 func Run(ctx context.Context, c Config) (*Verdict, error) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{
-		// Nobody else is going to join: the first member need not be waited for.
-		"group.initial.rebalance.delay.ms": "0",
-	}))
+	if c.Network == nil {
+		c.Network = &loopback{}
+	}
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(c.Network.Listen),
+		kfake.BrokerConfigs(map[string]string{
+			// Nobody else is going to join: the first member need not be waited for.
+			"group.initial.rebalance.delay.ms": "0",
+		}))
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
@@ -129,7 +152,7 @@ func Run(ctx context.Context, c Config) (*Verdict, error) {
 	}
 	d.phase.Store(Feeding)
 	d.eventMs.Store(startOfTime().UnixMilli())
-	if d.client, err = kgo.NewClient(kgo.SeedBrokers(c.Processor.Brokers...)); err != nil {
+	if d.client, err = kgo.NewClient(d.connect(kgo.MetadataMinAge(metadataMinAge))...); err != nil {
 		return nil, fmt.Errorf("connect to the embedded broker: %w", err)
 	}
 	defer d.client.Close()
@@ -195,9 +218,17 @@ func (d *demo) work(ctx, whole context.Context) (audit.Report, error) {
 	d.phase.Store(Auditing)
 	p := &d.config.Processor
 	return audit.Run(whole, d.config.Audit, audit.Topics{
-		Client: []kgo.Opt{kgo.SeedBrokers(p.Brokers...)},
+		Client: d.connect(),
 		Input:  p.Input, Output: p.Output, Visits: p.Visits, DeadLetters: p.DeadLetters,
 	})
+}
+
+// connect is how every client of the demo but the processor reaches the broker.
+func (d *demo) connect(more ...kgo.Opt) []kgo.Opt {
+	return append([]kgo.Opt{
+		kgo.SeedBrokers(d.config.Processor.Brokers...), kgo.Dialer(d.config.Network.DialContext),
+		kgo.DisableClientMetrics(),
+	}, more...)
 }
 
 // createTopics makes the input, whose records are as old as the customers'
@@ -211,6 +242,7 @@ func (d *demo) createTopics(ctx context.Context) error {
 		}
 	}
 	c := d.config.Processor
+	c.Dial = d.config.Network.DialContext
 	topology, err := processor.Inspect(ctx, d.admin, &c)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	feedPerSecond = 8000 // events; an hour and a half of the shop a second
+	feedPerSecond = 8_000 // events; an hour and a half of the shop a second
 	feedEvery     = 20 * time.Millisecond
 	aheadMax      = 40_000    // events the processor may be behind: memory, and an end in sight
 	eventsMax     = 2_000_000 // all of them stay in memory, compressed
@@ -23,8 +23,7 @@ const (
 // feed produces events until feeding is done and returns when the broker has
 // them all.
 func (d *demo) feed(feeding, whole context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(d.config.Processor.Brokers...),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.DisableClientMetrics())
+	client, err := kgo.NewClient(d.connect(kgo.ProducerBatchCompression(kgo.Lz4Compression()))...)
 	if err != nil {
 		return fmt.Errorf("connect to the embedded broker: %w", err)
 	}
@@ -116,9 +115,9 @@ func (d *demo) tell() {
 
 // readVisits counts the visits as they become visible.
 func (d *demo) readVisits(ctx context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(d.config.Processor.Brokers...),
+	client, err := kgo.NewClient(d.connect(
 		kgo.ConsumeTopics(d.config.Processor.Visits), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableClientMetrics())
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		return fmt.Errorf("connect to the embedded broker: %w", err)
 	}

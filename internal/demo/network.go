@@ -8,10 +8,11 @@ import (
 	"sync"
 )
 
-// network is the connections of one incarnation of the processor. All of them
+// cutNetwork is the connections of one incarnation of the processor. All of them
 // are cut at once, for good, at a moment that is picked by what goes over them.
-type network struct {
-	cut chan struct{} // closed when it happens
+type cutNetwork struct {
+	network Network
+	cut     chan struct{} // closed when it happens
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -19,15 +20,14 @@ type network struct {
 	down  bool
 }
 
-func newNetwork() *network {
-	return &network{cut: make(chan struct{}), conns: map[net.Conn]bool{}}
+func newNetwork(on Network) *cutNetwork {
+	return &cutNetwork{network: on, cut: make(chan struct{}), conns: map[net.Conn]bool{}}
 }
 
 var errCut = errors.New("the network is cut")
 
-func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, error) {
-	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, kind, address)
+func (n *cutNetwork) dial(ctx context.Context, kind, address string) (net.Conn, error) {
+	c, err := n.network.DialContext(ctx, kind, address)
 	if err != nil {
 		return nil, err
 	}
@@ -41,14 +41,14 @@ func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, err
 }
 
 // arm plans the cut for the so many-th produce request from now.
-func (n *network) arm(produce int) {
+func (n *cutNetwork) arm(produce int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.left = produce
 }
 
 // disarm takes the plan back; false: it has happened.
-func (n *network) disarm() bool {
+func (n *cutNetwork) disarm() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.left = 0
@@ -59,7 +59,7 @@ func (n *network) disarm() bool {
 // is only sent inside of a transaction, and the end of it only when all of
 // them are answered: cut behind one, before its answer, and the transaction is
 // open at the broker with nobody left to end it.
-func (n *network) wrote(request []byte) {
+func (n *cutNetwork) wrote(request []byte) {
 	const produceKey, keyAt = 0, 4 // behind the length, see Kafka's protocol guide
 	if len(request) < keyAt+2 || binary.BigEndian.Uint16(request[keyAt:]) != produceKey {
 		return
@@ -81,7 +81,7 @@ func (n *network) wrote(request []byte) {
 
 type conn struct {
 	net.Conn
-	network *network
+	network *cutNetwork
 }
 
 // Write sends a request: the client writes each with one call.

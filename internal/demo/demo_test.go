@@ -1,0 +1,109 @@
+//go:build synctests
+
+package demo
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"sessionizer/internal/audit"
+	"sessionizer/processor"
+	"sessionizer/schemas"
+	"sessionizer/session"
+)
+
+// The demo is the first thing a user sees, and the only place where the real
+// processor, its crashes and the auditor meet on every run. Its minutes are
+// virtual here.
+
+func demoConfig(t *testing.T) Config {
+	t.Helper()
+	rules := session.DefaultRules()
+	if err := rules.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	profile, err := schemas.LoadProfile("krenalis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec, err := schemas.NewCodec(schemas.Config{
+		Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{
+		Seed: 1, Network: &kfake.VirtualNetwork{},
+		Processor: processor.Config{
+			Group: "sessionizer", Instance: "demo", SessionTimeout: 10 * time.Second,
+			TransactionTimeout: 10 * time.Second, Input: []string{"events"}, Output: "sessionized",
+			Visits: "visits", DeadLetters: "dead", Compression: kgo.Lz4Compression(), Rules: &rules,
+			Codec: codec, IdleAfter: 10 * time.Second, CommitInterval: 200 * time.Millisecond,
+			Lanes: 2, Log: zap.NewNop(),
+		},
+		Audit: audit.Config{TimeoutMs: 1_800_000, OutOfOrderMs: 60_000, FutureToleranceMs: 60_000},
+	}
+}
+
+func TestRun_CrashesAndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := demoConfig(t)
+		c.For = 12 * time.Second
+		phases := map[Phase]int{}
+		c.Watch = func(s Status) { phases[s.Phase]++ }
+		v, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Err(); err != nil {
+			t.Errorf("%v: %v", err, v.Findings)
+		}
+		if v.Crashes < 2 || v.Struck < 2 || v.EventsIn < 50_000 || v.DeadLetters == 0 ||
+			v.EventsOut+v.DeadLetters != v.EventsIn || v.Visits < v.Sessions/2 {
+			t.Errorf("%+v", v)
+		}
+		if phases[Feeding] == 0 {
+			t.Errorf("phases %v", phases)
+		}
+	})
+}
+
+func TestRun_AHaltEndsItAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := demoConfig(t)
+		c.For = time.Hour
+		halt := make(chan struct{})
+		c.Halt = halt
+		c.Watch = func(s Status) {
+			if s.Elapsed > 3*time.Second && halt != nil {
+				close(halt)
+				halt = nil
+			}
+		}
+		if _, err := Run(t.Context(), c); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestVerdict_ARunWithoutACrashProvesNothing(t *testing.T) {
+	v := Verdict{Crashes: 3}
+	if v.Err() == nil {
+		t.Error("no crash hit an open transaction, and all is well")
+	}
+	v.Struck = 1
+	if err := v.Err(); err != nil {
+		t.Error(err)
+	}
+	v.Lost = 1
+	if v.Err() == nil {
+		t.Error("an event is lost, and all is well")
+	}
+}
