@@ -105,14 +105,18 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 		}
 		start := i
 		switch {
-		case child != 0:
-			i = r.known(b, i, child, depth+1)
 		case i < len(b) && b[i] == '"':
+			r.escaped = false
 			if i = short(b, start+1); i == 0 {
 				i = r.text(b, start+1)
 			}
-		default:
+			if child != 0 {
+				r.keep(child, slot{start: int32(start), end: int32(i), first: '"', escaped: r.escaped})
+			}
+		case child == 0:
 			i = r.value(b, i, depth+1)
+		default:
+			i = r.known(b, i, child, depth+1)
 		}
 		if i < 0 {
 			return i
@@ -196,34 +200,36 @@ func (r *reader) memberSlow(b []byte, i int, n *node) (child, behind int) {
 	return n.find(head(name), name), end
 }
 
-// known reads the value at i of a member that some path leads to. What an earlier member of the
-// same name held is forgotten, all below it too: the last one counts wholly.
+// keep notes a value. What an earlier member of the same name held is forgotten, all below it too:
+// the last one counts wholly.
+func (r *reader) keep(id int, s slot) {
+	if r.slots[id].first != 0 {
+		r.forget(id)
+	}
+	r.slots[id] = s
+}
+
+func (r *reader) forget(id int) { clear(r.slots[id:r.trie[id].end]) }
+
+// known reads the value at i, which is no string, of a member that some path leads to.
 func (r *reader) known(b []byte, i, id, depth int) int {
 	n := &r.trie[id]
 	if r.slots[id].first != 0 {
-		clear(r.slots[id:n.end])
+		r.forget(id) // ahead of what is found below it now
 	}
 	if i >= len(b) {
 		return r.fail(i, faultEnd)
 	}
-	first := b[i]
-	start := i
-	r.escaped = false
-	switch {
-	case first == '{' && !n.leaf:
+	start, first := i, b[i]
+	if first == '{' && !n.leaf {
 		i = r.object(b, i, id, depth)
-	case first == '"':
-		if i = short(b, start+1); i == 0 {
-			i = r.text(b, start+1)
-		}
-	default:
+	} else {
 		i = r.value(b, i, depth)
 		if n.inner && first == 'n' && i > 0 {
 			r.edits = append(r.edits, edit{kind: editNull, node: int32(id),
 				start: int32(start), end: int32(i)})
 		}
 	}
-	r.slots[id] = slot{start: int32(start), end: int32(i), first: first,
-		escaped: r.escaped && first == '"'}
+	r.slots[id] = slot{start: int32(start), end: int32(i), first: first}
 	return i
 }
