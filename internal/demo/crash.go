@@ -41,7 +41,8 @@ type incarnation struct {
 	network *cutNetwork
 	halt    chan struct{}
 	stop    context.CancelFunc
-	ended   chan error // holds what Run returned
+	ended   chan struct{} // closed when Run has returned err
+	err     error
 }
 
 func (d *demo) start(ctx context.Context, on *disk, untilEnd bool) *incarnation {
@@ -49,24 +50,28 @@ func (d *demo) start(ctx context.Context, on *disk, untilEnd bool) *incarnation 
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	i := &incarnation{
 		network: newNetwork(d.config.Network), halt: make(chan struct{}), stop: stop,
-		ended: make(chan error, 1),
+		ended: make(chan struct{}),
 	}
 	c.Dial, c.Halt, c.UntilEnd, c.State.FS = i.network.dial, i.halt, untilEnd, on.fs
-	go func() { i.ended <- processor.Run(ctx, c) }()
+	go func() {
+		defer close(i.ended)
+		i.err = processor.Run(ctx, c)
+	}()
 	return i
 }
 
 // leave ends an incarnation as SIGTERM would.
 func (i *incarnation) leave() error {
 	i.stop()
-	return <-i.ended
+	<-i.ended
+	return i.err
 }
 
 // kill ends it at once, whatever it says of that.
 func (i *incarnation) kill() {
 	close(i.halt)
 	i.stop()
-	_ = <-i.ended // the end of who is killed is no news
+	<-i.ended // the end of who is killed is no news: no matter what err says
 }
 
 // supervise starts the processor, lets it crash, and starts it again, until
@@ -91,8 +96,8 @@ func (d *demo) life(ctx context.Context, on *disk) error {
 	case <-timer.C:
 	case <-ctx.Done():
 		return i.leave()
-	case err := <-i.ended:
-		return errors.Join(errEnded, err)
+	case <-i.ended:
+		return errors.Join(errEnded, i.err)
 	}
 	i.network.arm(1 + d.random.IntN(strikes))
 	select {
@@ -102,8 +107,8 @@ func (d *demo) life(ctx context.Context, on *disk) error {
 		if i.network.disarm() {
 			return i.leave()
 		}
-	case err := <-i.ended:
-		return errors.Join(errEnded, err)
+	case <-i.ended:
+		return errors.Join(errEnded, i.err)
 	}
 	i.kill()
 	on.crash(d.random.Uint64())
@@ -159,9 +164,9 @@ func (d *demo) drain(ctx context.Context, on *disk) error {
 	defer cancel()
 	i := d.start(ctx, on, true)
 	select {
-	case err := <-i.ended:
+	case <-i.ended:
 		i.stop()
-		return err
+		return i.err
 	case <-ctx.Done():
 		i.kill()
 		return ctx.Err()
