@@ -32,8 +32,8 @@ var (
 	// ErrLocked means that another process, or another Store of this one, has the directory.
 	ErrLocked = errors.New("the state directory is in use")
 	// ErrDamaged means that the files do not hold what was once written to them. The changelog
-	// heals it: if it comes from Open, or Store.Err is not nil, Close and Wipe the directory and open it
-	// again; else Drop the partition it comes from. Then restore.
+	// heals it: if it comes from Open, or Store.Err is not nil, Close, Wipe the directory and
+	// Open it again; else Drop the partition it comes from. Then restore.
 	ErrDamaged = errors.New("the state is damaged")
 )
 
