@@ -80,7 +80,7 @@ func TestBadInput_GoesToTheDeadLetters(t *testing.T) {
 	records = append(records,
 		event("next", "steady", now.Add(72*time.Hour), `{}`), event("old", "steady", now.Add(time.Hour), `{}`))
 	tombstone := &kgo.Record{Key: []byte("steady"), Timestamp: now, Headers: []kgo.RecordHeader{{Key: "h"}}}
-	keyless := event("keyless", "steady", now.Add(72*time.Hour), `{}`)
+	keyless := event("keyless", "somebody", now.Add(72*time.Hour), `{}`)
 	keyless.Key = nil
 	last := event("last", "steady", now.Add(72*time.Hour), `{}`)
 	p.send(t, append(records, tombstone, keyless, last)...)

@@ -226,13 +226,14 @@ func TestPause_WhileVisitsComeDueEndsEachOnce(t *testing.T) {
 	p.audit(t).matches(t, batch(t, p.sentSoFar(), 4*time.Second))
 }
 
-// awaitOutput waits until so many events are committed in the output.
-func (p *pipeline) awaitOutput(t *testing.T, count int) {
+// awaitOutput waits until so many events are committed in the output, and returns how many are.
+func (p *pipeline) awaitOutput(t *testing.T, count int) int {
 	t.Helper()
 	r := follow(t, p.output)
 	r.until(t, drainWithin, fmt.Sprintf("%d events are in the output", count), func() (bool, string) {
 		return len(r.records) >= count, fmt.Sprint(len(r.records), " events")
 	})
+	return len(r.records)
 }
 
 // The changelog alone is enough: no state directory, and no input to read again.

@@ -141,6 +141,7 @@ func (p *pipeline) deleteTopic(t *testing.T, topic string) {
 		}
 		return errors.Is(d[topic].Err, kerr.UnknownTopicOrPartition), fmt.Sprint(d[topic].Err)
 	})
+	p.cl.PurgeTopicsFromClient(topic) // a topic of the same name would be another one
 }
 
 // args are the arguments of a command of one instance. The state directory is the instance's own.
