@@ -53,7 +53,6 @@ type Codec struct {
 	mobile  Mobile
 	idType  session.IDType
 	idMin   int // characters of an int64 id
-	assign  bool
 	sources []TimeSource
 	future  session.Millis
 	limits  Limits
@@ -70,7 +69,6 @@ func NewCodec(config Config) (*Codec, error) {
 	c := &Codec{
 		idType: config.IDType,
 		idMin:  config.Profile.IDCharactersMin,
-		assign: config.Assign,
 		mobile: config.Profile.Mobile,
 		future: config.FutureTolerance,
 	}

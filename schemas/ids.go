@@ -38,9 +38,6 @@ func (c *Codec) scanID(value []byte, sc *Scanned) {
 		case session.IDString:
 			e.Client.Text, e.Invalid = stringID(text, s)
 		}
-		if c.assign {
-			e.Invalid = session.ValidID
-		}
 		return
 	}
 }

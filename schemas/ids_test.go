@@ -105,14 +105,6 @@ func TestSegmentReadsNoIDs(t *testing.T) {
 	})
 }
 
-func TestAssignReportsNoInvalidID(t *testing.T) {
-	checkIDs(t, newCodec(t, Config{Assign: true}), []idCase{
-		{context: `{"sessionId":5,"sessionStart":true}`, want: number(5), start: true},
-		{context: `{"sessionId":"x"}`},
-		{context: `{"sessionId":"@debug-x"}`, debug: true},
-	})
-}
-
 func TestShortIDsAreInvalidWhereTheProfileSaysSo(t *testing.T) {
 	p, err := LoadProfile("krenalis")
 	if err != nil {

@@ -101,8 +101,6 @@ type Config struct {
 	Paths map[string][]string
 
 	IDType session.IDType
-	// Assign: client ids decide nothing, so no invalid one is reported.
-	Assign bool
 
 	// Fields are the session members written, or one of the sets minimal, standard, full.
 	Fields []string

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -58,7 +59,9 @@ func documentedACLs() []kfake.ACL {
 }
 
 // secureCluster returns the address of a cluster and the file of its authority.
-func secureCluster(t *testing.T, acls ...kfake.ACL) (address, caFile string) {
+func secureCluster(
+	t *testing.T, then func(*kfake.Cluster), acls ...kfake.ACL,
+) (address, caFile string) {
 	t.Helper()
 	certificate, caFile := selfSigned(t)
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "events"),
@@ -72,6 +75,9 @@ func secureCluster(t *testing.T, acls ...kfake.ACL) (address, caFile string) {
 	t.Cleanup(cluster.Close)
 	address = cluster.ListenAddrs()[0]
 	produceEvent(t, address, certificate.Leaf)
+	if then != nil {
+		then(cluster)
+	}
 	return address, caFile
 }
 
@@ -142,7 +148,7 @@ func secured(t *testing.T, address, caFile, secret string) []string {
 
 func TestSecurity_TheDocumentedRightsSuffice(t *testing.T) {
 	t.Chdir(t.TempDir())
-	address, ca := secureCluster(t, documentedACLs()...)
+	address, ca := secureCluster(t, nil, documentedACLs()...)
 	flags := secured(t, address, ca, password)
 	for _, args := range [][]string{{"topics", "--create"}, {"run", "--until-end"}} {
 		r := sessionizer(t, "", append(args, flags...)...)
@@ -155,9 +161,17 @@ func TestSecurity_TheDocumentedRightsSuffice(t *testing.T) {
 	}
 }
 
+// A broker says so with an error code; the embedded one would only drop the connection.
 func TestSecurity_AWrongPasswordEndsItPlainly(t *testing.T) {
 	t.Chdir(t.TempDir())
-	address, ca := secureCluster(t, documentedACLs()...)
+	address, ca := secureCluster(t, func(c *kfake.Cluster) {
+		c.ControlKey(int16(kmsg.SASLAuthenticate), func(q kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			resp := q.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+			resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
+			return resp, nil, true
+		})
+	})
 	r := sessionizer(t, "", append([]string{"run"}, secured(t, address, ca, "wrong horse")...)...)
 	if r.code != exitFailed || !strings.Contains(r.stderr, "kafka.sasl.username") {
 		t.Fatalf("code %d, stderr %s", r.code, r.stderr)
@@ -172,7 +186,7 @@ func TestSecurity_MissingRightsAreNamed(t *testing.T) {
 			acls = append(acls, a)
 		}
 	}
-	address, ca := secureCluster(t, acls...)
+	address, ca := secureCluster(t, nil, acls...)
 	flags := secured(t, address, ca, password)
 	if r := sessionizer(t, "", append([]string{"topics", "--create"}, flags...)...); r.code != exitFine {
 		t.Fatal(r.stderr)

@@ -58,7 +58,7 @@ func (c *Config) Codec() (*schemas.Codec, error) {
 	}
 	config := schemas.Config{
 		Profile: profile, Paths: c.Paths,
-		IDType: c.idType(), Assign: c.Session.IDs == "assign",
+		IDType: c.idType(),
 		Fields: c.Output.Fields, FutureTolerance: millis(c.Time.FutureTolerance),
 		Limits: schemas.Limits{
 			Record: int(c.Limits.Record), JSONDepth: c.Limits.JSONDepth,
