@@ -79,10 +79,20 @@ func fetchFault(topic string, partition int32, err error) error {
 			Do:    "see OPERATING.md, \"Input lost\"",
 			Cause: err,
 		}
+	}
+	return accessFault(at, err)
+}
+
+// accessFault is the *StopError of an error that says we may not; nil for any other.
+func accessFault(what string, err error) error {
+	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return &StopError{What: what, Cause: err,
+			Do: "the brokers do not accept kafka.sasl.username with this password and mechanism"}
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed),
 		errors.Is(err, kerr.TransactionalIDAuthorizationFailed),
-		errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return &StopError{What: at, Do: "grant the rights that OPERATING.md lists", Cause: err}
+		errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return &StopError{What: what, Do: "grant the rights that OPERATING.md lists", Cause: err}
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func (h *host) inspect(ctx context.Context) error {
 			h.topology, h.partitions = t, t.Partitions
 			return t.Refusal()
 		}
-		if stop := fetchFault("the cluster", 0, err); stop != nil {
+		if stop := accessFault("look up the topics", err); stop != nil {
 			return stop
 		}
 		wait := b.next()

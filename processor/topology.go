@@ -274,7 +274,9 @@ func (t *Topology) Refusal() error {
 
 // Client returns a client for look-ups with a configuration's brokers and credentials.
 func Client(c *Config) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(c.clientOpts()...)
+	// Topics that were just made must not be hidden by what was known before.
+	const fresh = 50 * time.Millisecond
+	cl, err := kgo.NewClient(append(c.clientOpts(), kgo.MetadataMinAge(fresh))...)
 	if err != nil {
 		return nil, &StopError{What: "make the Kafka client", Cause: err}
 	}
