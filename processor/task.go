@@ -160,6 +160,9 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	}
 	t.marks.Tick = t.marks.Event
 	t.rules.Step(&t.state, e, &t.marks, &t.outcome)
+	if err := t.state.Err(); err != nil {
+		return t.unreadable(err)
+	}
 	note(&t.Stats.Notes, t.outcome.Notes)
 	note(&t.Stats.ScanNotes, t.scanned.Notes)
 	if bad := deadOf(t.outcome.Dead); bad != nil {
@@ -172,7 +175,9 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	for i := range t.outcome.After {
 		t.visit(e.Source, e.AnonymousID, &t.outcome.After[i], in.Offset+1)
 	}
-	t.store(t.key)
+	if t.state.RowChanged || t.state.HistoryChanged {
+		t.store(t.key)
+	}
 	return nil
 }
 
@@ -184,6 +189,10 @@ func deadOf(d session.Dead) *schemas.BadInput {
 		return &schemas.BadInput{
 			Reason:  schemas.TooLate,
 			Message: "the event is older than the watermark by more than time.lateness",
+		}
+	case session.DeadNoTime:
+		return &schemas.BadInput{
+			Reason: schemas.NoTime, Message: "the time is outside the years 1 to 9999",
 		}
 	}
 	return nil
@@ -202,9 +211,13 @@ func (t *Task) load(key []byte) error {
 		err = t.state.Decode(row, history)
 	}
 	if err != nil {
-		return fmt.Errorf("state of %s/%d: %w", t.topic, t.partition, err)
+		return t.unreadable(err)
 	}
 	return nil
+}
+
+func (t *Task) unreadable(err error) error {
+	return fmt.Errorf("state of %s/%d: %w", t.topic, t.partition, err)
 }
 
 func (t *Task) store(key []byte) {
@@ -293,7 +306,7 @@ func (t *Task) Tick(tick session.Time) (int, error) {
 		t.rules.Expire(&t.state, marks, &t.outcome)
 		source, anonymousID, err := session.SplitKey(key, t.row)
 		if err != nil {
-			return 0, fmt.Errorf("state of %s/%d: %w", t.topic, t.partition, err)
+			return 0, t.unreadable(err)
 		}
 		for i := range t.outcome.Before {
 			t.visit(source, anonymousID, &t.outcome.Before[i], t.next)
@@ -364,6 +377,9 @@ func (t *Task) change(key, value []byte) *kgo.Record {
 	k := t.box.keep(append(t.box.room(len(key)), key...))
 	r := t.box.add(t.next)
 	r.Topic, r.Partition, r.Key, r.Value = t.topics.Changelog, t.partition, k, v
+	if len(value) == 0 {
+		r.Value = nil // a tombstone: the row is gone
+	}
 	return r
 }
 

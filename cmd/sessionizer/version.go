@@ -10,6 +10,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is set when the program is built: go build -ldflags "-X main.version=v1.2.3".
+var version string
+
 // build is what the program knows of its own making.
 type build struct {
 	Version  string `json:"version"`
@@ -45,7 +48,10 @@ func readBuild() build {
 	if !ok {
 		return b
 	}
-	if info.Main.Version != "" {
+	switch {
+	case version != "":
+		b.Version = version
+	case info.Main.Version != "":
 		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
