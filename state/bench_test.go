@@ -68,6 +68,9 @@ func BenchmarkGetPutLive(b *testing.B) {
 				if n%10_000 == 0 {
 					b.StopTimer()
 					testCommit(b, p)
+					if err := p.Flush(); err != nil { // the writer is not measured here
+						b.Fatal(err)
+					}
 					b.StartTimer()
 				}
 				key = benchKey(key, n*7919%live)
