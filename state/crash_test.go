@@ -112,3 +112,28 @@ func checkCrashed(t *testing.T, fs vfs.FS, commits map[int64]rows, universe []st
 	wantRows(t, p, universe, commits[pos.Seq])
 	return pos.Seq
 }
+
+func TestAbandonedStoreIsAsAfterACrash(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openStore(t, testOptions(fs))
+	p := openPart(t, s)
+	put(p, "ana", 10, "one")
+	pos := testCommit(t, p)
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	put(p, "ana", 10, "two")
+	testCommit(t, p)
+	s.Abandon()
+	if err := s.Err(); !errors.Is(err, errAbandoned) {
+		t.Fatal(err)
+	}
+
+	s = openStore(t, testOptions(fs))
+	defer closeStore(t, s)
+	p = openPart(t, s)
+	if got, ok := p.Position(); !ok || got != pos {
+		t.Fatalf("position is %+v, want %+v", got, pos)
+	}
+	wantRow(t, p, "ana", "one")
+}
