@@ -54,7 +54,8 @@ func (h *host) restore(ctx context.Context, x tp, txn string) restored {
 		return restored{err: &resetError{"open " + x.String(), err}}
 	}
 	r := restored{free: free}
-	if r.state, r.err = h.recover(ctx, x, txn); r.err != nil {
+	var from int64
+	if r.state, from, r.err = h.recover(ctx, x, txn); r.err != nil {
 		var s *StopError
 		if !errors.As(r.err, &s) {
 			r.err = &resetError{"restore " + x.String(), r.err}
@@ -63,19 +64,21 @@ func (h *host) restore(ctx context.Context, x tp, txn string) restored {
 	}
 	topics := h.cfg.topics(x.topic)
 	r.task = NewTask(h.cfg.Rules, h.cfg.Codec, r.state, x.topic, x.id, topics, h.cfg.Policy)
+	r.task.SkipTo(from)
 	for offset, bad := range h.poisonOf(x) {
 		r.task.Poison(offset, bad)
 	}
 	return r
 }
 
-func (h *host) recover(ctx context.Context, x tp, txn string) (*state.Partition, error) {
+// recover returns the partition's state as of the committed offset, and that offset.
+func (h *host) recover(ctx context.Context, x tp, txn string) (*state.Partition, int64, error) {
 	if err := h.takeOver(ctx, x, txn); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	at, err := h.committed(ctx, x)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	p, err := h.store.Partition(x.topic, x.id)
 	if errors.Is(err, state.ErrDamaged) {
@@ -84,14 +87,13 @@ func (h *host) recover(ctx context.Context, x tp, txn string) (*state.Partition,
 		p, err = h.fresh(x)
 	}
 	if err != nil {
-		return nil, &StopError{What: "open the state of " + x.String(), Cause: err,
+		return nil, 0, &StopError{What: "open the state of " + x.String(), Cause: err,
 			Do: "see OPERATING.md, \"State directory\": it may be deleted, the changelog has all of it"}
 	}
-	p, err = h.catchUp(ctx, x, p, at)
-	if err == nil {
-		err = h.sameInput(x, p)
+	if p, err = h.catchUp(ctx, x, p, at); err != nil {
+		return p, 0, err
 	}
-	return p, err
+	return p, at.At, h.sameInput(x, p)
 }
 
 // sameInput refuses a state that belongs to another shape of the input.
@@ -136,7 +138,7 @@ func (h *host) committed(ctx context.Context, x tp) (kadm.Offset, error) {
 
 // catchUp decides how the local state p gets to the committed offset: it is there, the tail of
 // the changelog is missing, or all of it is read again. What it returns is open, with an error
-// too.
+// too; nil if nothing is.
 func (h *host) catchUp(
 	ctx context.Context, x tp, p *state.Partition, at kadm.Offset,
 ) (*state.Partition, error) {
@@ -186,11 +188,10 @@ func (h *host) refill(
 		return p, err
 	}
 	if drop {
-		q, err := h.reopen(x, p)
-		if err != nil {
+		var err error
+		if p, err = h.reopen(x, p); err != nil {
 			return p, err
 		}
-		p = q
 	}
 	err := h.replay(ctx, x, p, -1, target)
 	if errors.Is(err, state.ErrDamaged) && h.store.Err() == nil {
@@ -254,23 +255,37 @@ func (h *host) mustBeNew(ctx context.Context, x tp, haveLocal bool) error {
 	return &StopError{What: x.String() + ": " + what, Do: do}
 }
 
-// adoptOffset goes on from a committed offset that is not ours, which an operator has set, if the
-// changelog's last position is exactly that offset.
+// adoptOffset goes on from a committed offset that is not ours, which an operator has set: if the
+// changelog's last position is exactly that offset, or if all that lies between them is gone from
+// the input, so that nothing which is there is skipped.
 func (h *host) adoptOffset(
 	ctx context.Context, x tp, p *state.Partition, at kadm.Offset,
 ) (*state.Partition, error) {
 	meta, err := h.lastMeta(ctx, x)
-	switch {
-	case err != nil:
+	if err != nil {
 		return p, err
-	case meta == nil:
+	}
+	if meta == nil {
 		return p, h.refuse(x, fmt.Sprintf(
 			"the group has the committed offset %d, which no sessionizer wrote, and there is no state for it", at.At))
-	case meta.Offset != at.At:
-		return p, h.refuse(x, fmt.Sprintf(
-			"the group's committed offset was set to %d, the state is at %d", at.At, meta.Offset))
 	}
-	return h.refill(ctx, x, p, true, offsetMeta{meta.Seq, meta.ChangelogEnd})
+	if meta.Offset != at.At {
+		starts, err := h.adm.ListStartOffsets(ctx, x.topic)
+		if err != nil {
+			return p, fmt.Errorf("look up the start of %s: %w", x, err)
+		}
+		start, ok := starts.Lookup(x.topic, x.id)
+		if at.At < meta.Offset || !ok || start.Err != nil || at.At > start.Offset {
+			return p, h.refuse(x, fmt.Sprintf(
+				"the group's committed offset was set to %d, the state is at %d", at.At, meta.Offset))
+		}
+		h.log.Warn("going on behind records that are gone", zap.Stringer("partition", x),
+			zap.Int64("from", meta.Offset), zap.Int64("to", at.At))
+	}
+	if p, err = h.reopen(x, p); err != nil {
+		return p, err
+	}
+	return p, h.replay(ctx, x, p, -1, offsetMeta{meta.Seq, meta.ChangelogEnd})
 }
 
 func (h *host) refuse(x tp, what string) error {

@@ -104,6 +104,14 @@ func (t *Task) rewind() {
 	t.box.reset()
 }
 
+// SkipTo goes on at an offset ahead of the position: an operator has found that all before it is
+// gone. One behind the position, or a negative one, changes nothing.
+func (t *Task) SkipTo(offset int64) {
+	if t.next != unknownOffset {
+		t.next = max(t.next, offset)
+	}
+}
+
 // Next is the offset of the next input record, negative where none was seen yet.
 func (t *Task) Next() int64 { return t.next }
 
