@@ -52,3 +52,33 @@ func TestRun(t *testing.T) {
 		})
 	})
 }
+
+// A replay of history is older than what the wall clock has ended visits by.
+func TestTick(t *testing.T) {
+	t.Run("EventsOfThePastAfterAnIdleTickEndNoVisitEarly", func(t *testing.T) {
+		bubble(t, 1, func(w *world) {
+			c := w.config("a")
+			w.create(c)
+			m := w.start(c)
+			w.produce(0, event("ana", 0))
+			w.advance(2 * time.Hour) // the wall clock has ended ana's visit
+			w.produce(0, event("bob", 60), event("bob", 120), event("bob", 180))
+			w.advance(5 * time.Second)
+			w.produce(0, event("bob", 240))
+			w.advance(5 * time.Second)
+			want := []string{"ana 2000-01-01T00:00:00.000Z..2000-01-01T00:00:00.000Z 1 r1"}
+			if got := w.visits(); !slices.Equal(got, want) {
+				t.Errorf("while events come: visits %q, want %q", got, want)
+			}
+			w.advance(20 * time.Second)
+			want = append(want, "bob 2000-01-01T00:01:00.000Z..2000-01-01T00:04:00.000Z 4 r1")
+			if got := w.audit(); !slices.Equal(got, want) {
+				t.Errorf("when it is silent: visits %q, want %q", got, want)
+			}
+			m.stop()
+			if err := m.wait(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}

@@ -50,6 +50,7 @@ type Task struct {
 	outcome session.Outcome
 	key     []byte
 	row     []byte
+	history []byte
 	headers []schemas.Header
 	due     [][]byte
 
@@ -228,12 +229,14 @@ func (t *Task) unreadable(err error) error {
 	return fmt.Errorf("state of %s/%d: %w", t.topic, t.partition, err)
 }
 
+// store puts the key's rows back. The state's texts alias what Get returned, which the first Put
+// may overwrite: both rows are made before.
 func (t *Task) store(key []byte) {
-	if t.state.HistoryChanged {
-		t.row = t.state.AppendHistory(t.row[:0])
-		t.part.PutHistory(key, t.row)
-	}
 	t.row = t.state.AppendRow(t.row[:0])
+	if t.state.HistoryChanged {
+		t.history = t.state.AppendHistory(t.history[:0])
+		t.part.PutHistory(key, t.history)
+	}
 	t.part.Put(key, t.row, t.rules.Due(&t.state))
 }
 
@@ -367,7 +370,9 @@ func (t *Task) Close(partitions int32, inputID [16]byte, now time.Time) (*kgo.Re
 	})
 	p := t.confirmed
 	p.Seq++
-	p.Offset, p.Watermarks, p.Partitions, p.InputID = t.next, t.marks, partitions, inputID
+	p.Offset, p.Partitions, p.InputID = t.next, partitions, inputID
+	p.Watermarks.Event = t.marks.Event
+	p.Watermarks.Tick = max(p.Watermarks.Tick, t.marks.Tick) // the greatest one there was
 	// Once the partition receives events again its ticks are the event watermark, which may be far
 	// behind the wall clock that ended visits before. What is stored does not go back.
 	p.Watermarks.Tick = max(t.marks.Tick, t.confirmed.Watermarks.Tick)
