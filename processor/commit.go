@@ -35,8 +35,7 @@ func (l *lane) commit(ctx context.Context) error {
 		return l.broken("flush", err)
 	}
 	if err := l.host.store.Err(); err != nil {
-		return &StopError{What: "the state directory " + l.host.cfg.StateDir + " cannot be written",
-			Do: "make room or mend the disk, then start again: nothing is lost", Cause: err}
+		return l.host.stateFault(err)
 	}
 	if err, at := l.failure(); err != nil {
 		return l.refused(touched, err, at)

@@ -73,6 +73,8 @@ func TestTheAnswerOfAnEndIsLost(t *testing.T) {
 		{"WithAShortOutageAndItWasNot", lost, 1500 * time.Millisecond, 0},
 		{"WithALongOutageAndItWasApplied", answerLost, 30 * time.Second, 1},
 		{"WithALongOutageAndItWasNot", lost, 30 * time.Second, 1},
+		{"WithAVeryLongOutageAndItWasApplied", answerLost, 10 * time.Minute, 1},
+		{"WithAVeryLongOutageAndItWasNot", lost, 10 * time.Minute, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, 2, func(w *world) {
@@ -91,7 +93,11 @@ func TestTheAnswerOfAnEndIsLost(t *testing.T) {
 				}
 				m.net.rule(r)
 				w.feed(20, w.load(120))
-				w.advance(time.Minute)
+				w.advance(tt.away + time.Minute)
+				w.runs("a", m)
+				if n := len(w.read("out")[0]); n != 120 {
+					t.Errorf("%d events came out a minute after the outage, want 120", n)
+				}
 				if r.hits.Load() != 1 {
 					t.Fatalf("the end was lost %d times, want once", r.hits.Load())
 				}

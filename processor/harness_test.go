@@ -219,6 +219,19 @@ func (w *world) produce(partition int32, events ...*kgo.Record) {
 	}
 }
 
+// produceAll is produce for many events: in large batches.
+func (w *world) produceAll(partition int32, events []*kgo.Record) {
+	w.t.Helper()
+	cl := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	defer cl.Close()
+	for _, r := range events {
+		r.Topic, r.Partition = "events", partition
+	}
+	if err := cl.ProduceSync(w.t.Context(), events...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // read returns all committed records of a topic, by partition.
 func (w *world) read(topic string) map[int32][]*kgo.Record {
 	w.t.Helper()

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type host struct {
 	halt       context.Context // done at once when Config.Halt is
 	workers    sync.WaitGroup  // restores
 
+	faulted  <-chan struct{} // closed with the store's first fault
 	stopHalt context.CancelFunc
 	stats    hostStats
 
@@ -145,6 +147,16 @@ func (h *host) closeClient(sess *kgo.GroupTransactSession) {
 		h.log.Warn("a client does not close; going on without waiting for it")
 	case <-h.halt.Done():
 	}
+}
+
+// stateFault is the end of a process whose disk has failed.
+func (h *host) stateFault(cause error) error {
+	if errors.Is(cause, state.ErrDamaged) {
+		return &StopError{What: "the state directory " + h.cfg.StateDir + " is damaged", Cause: cause,
+			Do: "start again: nothing is lost, the changelog has all of it"}
+	}
+	return &StopError{What: "the state directory " + h.cfg.StateDir + " cannot be written", Cause: cause,
+		Do: "make room or mend the disk, then start again: nothing is lost"}
 }
 
 // replaced is the end of a process whose static name another one has taken.

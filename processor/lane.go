@@ -82,6 +82,7 @@ func (l *lane) run(ctx context.Context) error {
 	backoff := newBackoff()
 	for {
 		began := time.Now()
+		l.beat.Store(began.UnixMilli()) // a lane that waits for brokers does not hang
 		err := l.session(ctx)
 		var reset *resetError
 		switch {
@@ -226,7 +227,7 @@ func (l *lane) poll(ctx context.Context) kgo.Fetches {
 	if l.open {
 		wait = min(wait, max(0, l.host.cfg.CommitInterval-time.Since(l.openSince)))
 	}
-	pollCtx, cancel := context.WithTimeout(ctx, wait)
+	pollCtx, cancel := l.host.bound(ctx, wait)
 	defer cancel()
 	l.calls.wakes(cancel)
 	return l.sess.PollRecords(pollCtx, pollRecordsMax)

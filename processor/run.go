@@ -91,17 +91,28 @@ func open(ctx context.Context, cfg *Config) (*host, error) {
 	}
 	o := cfg.State
 	o.Due = dueOf(cfg.Rules)
-	o.OnFault = func(err error) { h.log.Error("the state directory cannot be written", zap.Error(err)) }
-	if h.store, err = state.Open(cfg.StateDir, o); errors.Is(err, state.ErrDamaged) {
-		h.log.Warn("the state directory is damaged: restoring all of it from the changelog", zap.Error(err))
-		if err = state.Wipe(cfg.StateDir, o); err == nil {
-			h.store, err = state.Open(cfg.StateDir, o)
-		}
-	}
-	if err != nil {
+	if err := h.openStore(o); err != nil {
 		return nil, h.abandon(ctx, &StopError{What: "open the state directory", Cause: err})
 	}
 	return h, nil
+}
+
+func (h *host) openStore(o state.Options) (err error) {
+	try := func() error {
+		faulted := make(chan struct{})
+		o.OnFault = func(error) { close(faulted) }
+		h.faulted = faulted
+		h.store, err = state.Open(h.cfg.StateDir, o)
+		return err
+	}
+	if err := try(); !errors.Is(err, state.ErrDamaged) {
+		return err
+	}
+	h.log.Warn("the state directory is damaged: restoring all of it from the changelog", zap.Error(err))
+	if err := state.Wipe(h.cfg.StateDir, o); err != nil {
+		return err
+	}
+	return try()
 }
 
 // abandon gives up a host that was only begun. An operator's signal is no error.
@@ -170,11 +181,19 @@ func (h *host) close(leave bool) error {
 	return nil
 }
 
-// watch stops the process when the cluster is no longer what it was at the start, or when a lane
-// hangs.
+// watch stops the process when the cluster is no longer what it was at the start, when a lane
+// hangs, or when the disk fails while there is nothing to commit.
 func (h *host) watch(ctx context.Context, lanes []*lane) error {
+	every := time.NewTicker(topologyEvery)
+	defer every.Stop()
 	for {
-		if err := h.pause(ctx, topologyEvery); err != nil {
+		select {
+		case <-every.C:
+		case <-h.faulted:
+			return h.stateFault(h.store.Err())
+		case <-ctx.Done():
+			return nil
+		case <-h.halt.Done():
 			return nil
 		}
 		for _, l := range lanes {
