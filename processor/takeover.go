@@ -93,7 +93,7 @@ func (h *host) openTransaction(ctx context.Context, topic string, id int32) (*op
 		}
 		for _, t := range listed {
 			if t.ProducerID == p.ProducerID {
-				return &openTxn{t.TxnID, p.ProducerID, int16(p.ProducerEpoch)}, nil
+				return &openTxn{t.TxnID, p.ProducerID, p.ProducerEpoch}, nil
 			}
 		}
 	}
