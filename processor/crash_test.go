@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -106,6 +109,135 @@ func TestTheAnswerOfAnEndIsLost(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.finish(c)
+				w.verify()
+			})
+		})
+	}
+}
+
+// A process that was stopped for longer than its session, and then goes on, must not commit what
+// its successor has done meanwhile. What it had sent arrives late.
+func TestZombie(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		at     kmsg.Key
+		timers bool // only timers are due, no events
+	}{
+		{"BeforeItsOffsets", kmsg.TxnOffsetCommit, false},
+		{"BeforeItsEnd", kmsg.EndTxn, false},
+		{"WhileProducing", kmsg.Produce, false},
+		{"WithTimersOnlyBeforeItsOffsets", kmsg.TxnOffsetCommit, true},
+		{"WithTimersOnlyBeforeItsEnd", kmsg.EndTxn, true},
+		{"WithTimersOnlyWhileProducing", kmsg.Produce, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, 2, func(w *world) {
+				a, b := w.config("a"), w.config("b")
+				w.create(a)
+				ma := w.start(a)
+				events := w.load(120)
+				some := map[int32][]*kgo.Record{}
+				for p := range events {
+					some[p], events[p] = events[p][:30], events[p][30:]
+				}
+				w.feed(5, some)
+				w.advance(2 * time.Second)
+				r := &rule{key: tt.at, fate: seen, then: ma.net.freeze}
+				ma.net.rule(r)
+				if tt.timers {
+					for at := time.Since(epoch); r.hits.Load() == 0 && at < 24*time.Hour; at += time.Second {
+						w.advance(time.Second)
+					}
+				} else {
+					w.feed(5, events)
+				}
+				if r.hits.Load() != 1 {
+					t.Fatalf("it was frozen %d times, want once", r.hits.Load())
+				}
+				mb := w.start(b)
+				w.advance(40 * time.Second) // the session and the transaction time out
+				if o := w.owners(); len(o) != 1 || o["g-b-0"] != 2 {
+					t.Fatalf("partitions by member: %v, want all at b", o)
+				}
+				visits := len(w.visits())
+				if tt.timers && visits == 0 {
+					t.Fatal("the successor ended no visit")
+				}
+				ma.net.thaw()
+				w.advance(time.Minute)
+				w.runs("a", ma)
+				w.runs("b", mb)
+				if o := w.owners(); o["g-a-0"] != 1 || o["g-b-0"] != 1 {
+					t.Errorf("partitions by member: %v, want one each", o)
+				}
+				for _, m := range []*member{ma, mb} {
+					m.stop()
+					if err := m.wait(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if tt.timers {
+					w.audit()
+					return
+				}
+				w.finish(a)
+				w.verify()
+			})
+		})
+	}
+}
+
+// The open transaction of a dead member holds its successor and every reader back until it times
+// out, unless the successor ends it.
+func TestTakeover(t *testing.T) {
+	for _, allowed := range []bool{true, false} {
+		t.Run(map[bool]string{true: "Allowed", false: "Denied"}[allowed], func(t *testing.T) {
+			bubble(t, 2, func(w *world) {
+				a, b := w.config("a"), w.config("b")
+				a.TransactionTimeout, b.TransactionTimeout = time.Minute, time.Minute
+				w.create(a)
+				var denied *kfake.FaultHandle
+				if !allowed {
+					denied = w.cluster.Fault(kfake.Fault{
+						Keys: []kmsg.Key{kmsg.DescribeProducers}, Count: -1, Err: kerr.TopicAuthorizationFailed,
+					})
+				}
+				ma := w.start(a)
+				events := w.load(60)
+				w.feed(5, events)
+				r := &rule{key: kmsg.EndTxn, fate: lost}
+				r.then = func() { go ma.kill() }
+				ma.net.rule(r)
+				for p := range w.parts {
+					w.produce(p, event("zoe", 20000))
+				}
+				<-ma.done
+				if r.hits.Load() != 1 {
+					t.Fatalf("it was killed %d times, want once", r.hits.Load())
+				}
+				dead := time.Now()
+				mb := w.start(b)
+				for len(w.read("out")[0]) < 61 && time.Since(dead) < 5*time.Minute {
+					w.advance(100 * time.Millisecond)
+				}
+				took := time.Since(dead)
+				if allowed && took > b.SessionTimeout+2*time.Second {
+					t.Errorf("the takeover took %s, want the session timeout %s and 2 s", took, b.SessionTimeout)
+				}
+				if !allowed && (denied.Hits() == 0 || took > 90*time.Second) {
+					t.Errorf("without the right (%d refusals) it took %s", denied.Hits(), took)
+				}
+				if n := w.logged("aborted the transaction that the former owner left open"); (n == 0) == allowed {
+					t.Errorf("%d transactions were taken over", n)
+				}
+				if n := w.logged("lane reset"); n != 0 {
+					t.Errorf("%d lane resets, want none", n)
+				}
+				mb.stop()
+				if err := mb.wait(); err != nil {
+					t.Fatal(err)
+				}
+				w.finish(b)
 				w.verify()
 			})
 		})

@@ -120,8 +120,25 @@ func (h *host) fresh(x tp) (*state.Partition, error) {
 }
 
 // committed is the group's committed offset of a partition: a stable one, not one that a
-// transaction that is still open is about to replace. At is negative where there is none.
+// transaction that is still open is about to replace. At is negative where there is none. A
+// transaction that nobody may end is waited for here, beside the lane's other partitions, until
+// the broker times it out.
 func (h *host) committed(ctx context.Context, x tp) (kadm.Offset, error) {
+	for {
+		o, err := h.stable(ctx, x)
+		if !errors.Is(err, kerr.UnstableOffsetCommit) {
+			return o, err
+		}
+		if err := h.pause(ctx, unstablePoll); err != nil {
+			return kadm.Offset{}, err
+		}
+	}
+}
+
+// unstablePoll is how often an offset is looked up that a transaction is about to replace.
+const unstablePoll = 100 * time.Millisecond
+
+func (h *host) stable(ctx context.Context, x tp) (kadm.Offset, error) {
 	all, err := h.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), h.cfg.Group, x.topic)
 	if err != nil {
 		return kadm.Offset{}, fmt.Errorf("fetch the committed offset of %s: %w", x, err)
