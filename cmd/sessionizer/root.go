@@ -53,7 +53,7 @@ func (e ranError) Unwrap() error { return e.error }
 func run(ctx context.Context, args []string, p process) int {
 	a := &app{process: p}
 	root := a.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // not nil: cobra would take those of the process
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
