@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -478,4 +479,100 @@ func TestDiskFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The input changes under a running process.
+func TestInputChanges(t *testing.T) {
+	running := func(name string, change func(w *world), want ...string) {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 2, func(w *world) {
+				c := w.config("a")
+				w.create(c)
+				m := w.start(c)
+				w.feed(4, w.load(40))
+				w.advance(2 * time.Second)
+				change(w)
+				w.stopped(m, 2*time.Minute, want...)
+				if n := len(w.read("out")[0]); n != 40 {
+					t.Errorf("%d events came out, want 40", n)
+				}
+			})
+		})
+	}
+	running("MorePartitions", func(w *world) {
+		cl := w.client()
+		defer cl.Close()
+		r, err := kadm.NewClient(cl).CreatePartitions(w.t.Context(), 2, "events")
+		if err := errors.Join(err, r.Error()); err != nil {
+			w.t.Fatal(err)
+		}
+	}, "4 partitions", "More partitions")
+	running("DeletedAndCreatedAgain", func(w *world) {
+		if err := w.cluster.DeleteTopic("events"); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := w.cluster.CreateTopic("events", 2, nil); err != nil {
+			w.t.Fatal(err)
+		}
+		for p := range w.parts {
+			w.produce(p, event("zoe", 20000))
+		}
+	}, "Input recreated")
+	running("Deleted", func(w *world) {
+		if err := w.cluster.DeleteTopic("events"); err != nil {
+			w.t.Fatal(err)
+		}
+	}, "deleted")
+	running("ItsRecordsAreDeletedBeforeTheyAreRead", func(w *world) {
+		fault := w.cluster.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.Fetch}, Topic: "events", Count: -1, Err: kerr.NotLeaderForPartition,
+		})
+		w.produce(0, event("zoe", 20000), event("zoe", 20001), event("zoe", 20002))
+		w.advance(time.Second)
+		if err := w.cluster.DeleteRecords("events", 0, 42); err != nil {
+			w.t.Fatal(err)
+		}
+		if fault.Hits() == 0 {
+			w.t.Fatal("no fetch was refused")
+		}
+		fault.Remove()
+	}, "Input lost")
+}
+
+// The offsets of a transaction are those of every partition it touched; without one of them it
+// must not commit.
+func TestOffsetsOfATransaction(t *testing.T) {
+	bubble(t, 1, func(w *world) {
+		task, p := newTestTask(w.t)
+		h := &host{topology: &Topology{}}
+		x := tp{"events", 0}
+		l := &lane{host: h, calls: &calls{owned: map[tp]bool{x: true}}}
+		if err := task.Step(pageAt("ana", 7, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := task.Close(1, [16]byte{1}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		touched := []*part{{tp: x, task: task, state: p}}
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		if err := l.offsets(req, touched); err == nil {
+			t.Error("it commits without a place in the changelog")
+		}
+		touched[0].metaEnd.Store(3)
+		if err := l.offsets(req, touched); err != nil {
+			t.Fatal(err)
+		}
+		if len(req.Topics) != 1 || len(req.Topics[0].Partitions) != 1 ||
+			req.Topics[0].Partitions[0].Offset != 8 ||
+			*req.Topics[0].Partitions[0].Metadata != "sessionizer/1 seq=1 changelog=3" {
+			t.Errorf("it commits %+v", req.Topics)
+		}
+		if err := l.offsets(req, nil); err == nil {
+			t.Error("it commits a transaction that touched nothing")
+		}
+		l.calls.left(w.t.Context(), nil, map[string][]int32{"events": {0}})
+		if err := l.offsets(req, touched); err == nil {
+			t.Error("it commits a partition that is lost")
+		}
+	})
 }
