@@ -158,7 +158,7 @@ func (l *lane) groupOpts() []kgo.Opt {
 		kgo.ConsumerGroup(c.Group),
 		kgo.InstanceID(l.txn),
 		kgo.ConsumeTopics(c.Input...),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(balancer{kgo.CooperativeStickyBalancer(), l.calls}),
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.HeartbeatInterval(beat),
 		kgo.BlockRebalanceOnPoll(),

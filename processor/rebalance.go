@@ -55,6 +55,47 @@ func (c *calls) note(ps map[string][]int32, came bool) {
 	c.interrupt()
 }
 
+// joins is told with every join what the client still owns by its own account. Whatever else we
+// thought to own is gone before another member can have it.
+//
+// The callbacks alone do not suffice. GroupTransactSession passes a revoke on only if none before
+// it has flagged the transaction: a second one that waits while the first makes a slow End abort
+// gets the session's lock before the flag is cleared, and is swallowed. We would go on ending
+// visits of a partition that another member has, and no broker would refuse it: the offsets are
+// checked for our generation, not for our partitions.
+func (c *calls) joins(owned map[string][]int32) {
+	still := map[tp]bool{}
+	for topic, ids := range owned {
+		for _, id := range ids {
+			still[tp{topic, id}] = true
+		}
+	}
+	gone := map[string][]int32{}
+	c.mu.Lock()
+	for x := range c.owned {
+		if !still[x] {
+			gone[x.topic] = append(gone[x.topic], x.id)
+		}
+	}
+	c.mu.Unlock()
+	if len(gone) > 0 {
+		c.note(gone, false)
+	}
+}
+
+// balancer is the group's balancer; calls hears what each join says.
+type balancer struct {
+	kgo.GroupBalancer
+	calls *calls
+}
+
+func (b balancer) JoinGroupMetadata(
+	topics []string, owned map[string][]int32, generation int32,
+) []byte {
+	b.calls.joins(owned)
+	return b.GroupBalancer.JoinGroupMetadata(topics, owned, generation)
+}
+
 // waiting reports whether a rebalance waits for us, until take is called.
 func (c *calls) waiting() bool { return c.rebalance.Load() }
 

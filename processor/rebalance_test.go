@@ -287,3 +287,25 @@ func TestRebalance(t *testing.T) {
 		})
 	})
 }
+
+// A revoke that the session swallows is known with the next join, and an assignment that takes
+// the partition back is one.
+func TestRevokeThatNobodyTold(t *testing.T) {
+	c := &calls{owned: map[tp]bool{}}
+	c.note(map[string][]int32{"events": {0, 1, 2}}, true)
+	c.take()
+	cooperative := balancer{kgo.CooperativeStickyBalancer(), c}
+	cooperative.JoinGroupMetadata([]string{"events"}, map[string][]int32{"events": {0, 1, 2}}, 1)
+	if got := c.take(); len(got) != 0 {
+		t.Errorf("a join that owns all moved %v", got)
+	}
+	cooperative.JoinGroupMetadata([]string{"events"}, map[string][]int32{"events": {0, 2}}, 2)
+	lost := tp{"events", 1}
+	if got := c.take(); !slices.Equal(got, []moved{{lost, false}}) || c.owns(lost) {
+		t.Errorf("the join moved %v, and 1 is owned: %v", got, c.owns(lost))
+	}
+	c.note(map[string][]int32{"events": {1}}, true)
+	if got := c.take(); !slices.Equal(got, []moved{{lost, true}}) || !c.owns(lost) {
+		t.Errorf("the assignment moved %v, and 1 is owned: %v", got, c.owns(lost))
+	}
+}
