@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,7 +36,7 @@ func brokers(b *testing.B) []string {
 	b.Helper()
 	list := os.Getenv("KAFKA_BROKERS")
 	if list == "" {
-		b.Fatal("KAFKA_BROKERS names no brokers; run this with `make bench`, or start one with `make kafka`")
+		b.Fatal("KAFKA_BROKERS names no brokers: run `make bench`, or start one with `make kafka`")
 	}
 	return strings.Split(list, ",")
 }
@@ -58,7 +59,7 @@ func BenchmarkPipeline(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		name := fmt.Sprintf("%s-%d", run, i)
 		makeTopics(b, adm, name+"-copy")
-		bare.add(measure(func() { copyLoop(b, addrs, name, input) }))
+		bare.add(measure("bare", func() { copyLoop(b, addrs, name, input) }))
 		c := config(b, addrs, name, input)
 		top, err := processor.Inspect(b.Context(), adm, &c)
 		if err != nil {
@@ -71,7 +72,7 @@ func BenchmarkPipeline(b *testing.B) {
 		if _, err := processor.Await(b.Context(), adm, &c, made); err != nil {
 			b.Fatal(err)
 		}
-		full.add(measure(func() {
+		full.add(measure("full", func() {
 			if err := processor.Run(b.Context(), c); err != nil {
 				b.Fatal(err)
 			}
@@ -93,9 +94,10 @@ type usage struct {
 
 func (u *usage) add(v usage) { u.runs, u.wall, u.cpu = u.runs+1, u.wall+v.wall, u.cpu+v.cpu }
 
-func measure(work func()) usage {
+// measure runs a phase. A CPU profile tells the phases apart: go tool pprof -tagfocus full.
+func measure(phase string, work func()) usage {
 	began, cpu := time.Now(), processTime()
-	work()
+	pprof.Do(context.Background(), pprof.Labels("phase", phase), func(context.Context) { work() })
 	return usage{1, time.Since(began), processTime() - cpu}
 }
 
@@ -180,7 +182,8 @@ func copyLoop(b *testing.B, addrs []string, name, input string) {
 		kgo.InstanceID(name), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.TransactionalID(name+"-copy"),
 		kgo.TransactionTimeout(10*time.Second), kgo.ProducerLinger(5*time.Millisecond),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxBufferedRecords(200_000),
 		kgo.MaxBufferedBytes(128<<20), kgo.DisableClientMetrics())
 	if err != nil {
