@@ -25,6 +25,11 @@ func (l *loader) check() {
 
 // cross is a fault between keys: it is told at the one that was given last.
 func (l *loader) cross(f *fault, keys ...string) {
+	for _, k := range keys {
+		if l.doubtful[k] {
+			return
+		}
+	}
 	at := keys[0]
 	for _, k := range keys[1:] {
 		if later(l.origins[k], l.origins[at]) {
@@ -133,11 +138,7 @@ func (l *loader) checkSASL() {
 	const mechanism, password, passwordFile = "kafka.sasl.mechanism", "kafka.sasl.password",
 		"kafka.sasl.password_file"
 	if c.SASL.Mechanism == "" {
-		for _, key := range []string{"kafka.sasl.username", password, passwordFile} {
-			if origin, given := l.origins[key]; given {
-				l.fault(origin, key, faultf("has no effect without %s", mechanism))
-			}
-		}
+		l.noEffect("without "+mechanism, mechanism, "kafka.sasl.username", password, passwordFile)
 		return
 	}
 	if c.SASL.Mechanism == "PLAIN" && !c.TLS.Enabled {
@@ -145,19 +146,29 @@ func (l *loader) checkSASL() {
 			mechanism, "kafka.tls.enabled")
 	}
 	if c.SASL.Username == "" {
-		l.cross(faultf("%s wants kafka.sasl.username", c.SASL.Mechanism), mechanism)
+		l.cross(faultf("%s wants kafka.sasl.username", c.SASL.Mechanism), mechanism,
+			"kafka.sasl.username")
 	}
 	plain, file := l.origins[password], l.origins[passwordFile]
 	switch {
 	case c.SASL.Password.IsZero() && c.SASL.PasswordFile == "":
 		if plain.layer == layerDefault && file.layer == layerDefault {
 			l.cross(faultf("%s wants %s, or %s%s in the environment", c.SASL.Mechanism, passwordFile,
-				variablePrefix, variableName(password)), mechanism)
+				variablePrefix, variableName(password)), mechanism, password, passwordFile)
 		}
 	case plain.layer == layerEnvironment && file.layer == layerEnvironment:
 		l.cross(faultf("%s is given as well: want one of them", password), passwordFile)
 	case c.SASL.PasswordFile != "" && file.layer > plain.layer && !l.sources.Offline:
 		l.readPassword()
+	}
+}
+
+// noEffect finds keys that are given and mean nothing while another is as it is.
+func (l *loader) noEffect(why, other string, keys ...string) {
+	for _, key := range keys {
+		if origin, given := l.origins[key]; given && !l.doubtful[other] && !l.doubtful[key] {
+			l.fault(origin, key, faultf("has no effect %s", why))
+		}
 	}
 }
 
@@ -180,11 +191,8 @@ func (l *loader) readPassword() {
 func (l *loader) checkTLS() {
 	t := &l.config.Kafka.TLS
 	if !t.Enabled {
-		for _, name := range []string{"ca_file", "cert_file", "key_file", "server_name"} {
-			if origin, given := l.origins["kafka.tls."+name]; given {
-				l.fault(origin, "kafka.tls."+name, faultf("has no effect without kafka.tls.enabled: true"))
-			}
-		}
+		l.noEffect("without kafka.tls.enabled: true", "kafka.tls.enabled", "kafka.tls.ca_file",
+			"kafka.tls.cert_file", "kafka.tls.key_file", "kafka.tls.server_name")
 		return
 	}
 	if (t.CertFile == "") != (t.KeyFile == "") {

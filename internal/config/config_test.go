@@ -332,6 +332,39 @@ func TestLoad_Faults(t *testing.T) {
 	}
 }
 
+// A mistake must not bring others with it that go away when it is mended.
+func TestLoad_AFaultIsToldOnce(t *testing.T) {
+	w := inFile(`kafka:
+  tls:
+    enable: true
+    ca_file: ca.pem
+  sasl:
+    mechanizm: PLAIN
+    username: u
+    password: hunter2
+input:
+  topics: [my topic]
+output:
+  topic: events
+time:
+  lateness: 1x
+  out_of_order: 48h
+  retention: 1h
+`)
+	_, _, err := w.load()
+	want := []string{
+		`sessionizer.yaml:3: kafka.tls.enable: no such key; did you mean kafka.tls.enabled?`,
+		`sessionizer.yaml:6: kafka.sasl.mechanizm: no such key; did you mean kafka.sasl.mechanism?`,
+		`sessionizer.yaml:8: kafka.sasl.password: a secret does not belong here: use ` +
+			`kafka.sasl.password_file, or SESSIONIZER_KAFKA_SASL_PASSWORD in the environment`,
+		`sessionizer.yaml:10: input.topics: "my topic" holds ' ': Kafka allows letters, digits, '.', '_' and '-'`,
+		`sessionizer.yaml:14: time.lateness: want a duration such as 250ms, 30s, 30m, 24h or 7d, found "1x"`,
+	}
+	if got := lines(err); !reflect.DeepEqual(got, want) {
+		t.Fatalf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
 func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 	asked := []string{
 		"kafka.sasl.mechanism=OAUTHBEARER", "input.format=avro", "output.headers=true",

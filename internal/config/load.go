@@ -30,13 +30,15 @@ type loader struct {
 	warnings    Faults
 	config      Config
 	origins     map[string]Origin // of the value in force, by key; absent: the default
+	doubtful    map[string]bool   // keys whose value is not known: wrong, or perhaps misspelt
 }
 
 // Load reads every source and checks the whole. The error, if there is one,
 // is of type Faults and holds everything that is wrong; the other Faults are
 // warnings, with which the Config can be used.
 func Load(s Sources) (*Config, Faults, error) {
-	l := &loader{sources: s, table: keys(), config: Defaults(), origins: map[string]Origin{}}
+	l := &loader{sources: s, table: keys(), config: Defaults(), origins: map[string]Origin{},
+		doubtful: map[string]bool{}}
 	l.readFile()
 	l.readEnvironment()
 	l.readSet()
@@ -44,6 +46,7 @@ func Load(s Sources) (*Config, Faults, error) {
 	for _, a := range l.assignments {
 		l.apply(a)
 	}
+	l.doubt()
 	l.check()
 	if len(l.faults) > 0 {
 		return nil, l.warnings.sorted(), l.faults.sorted()
@@ -59,6 +62,21 @@ func (l *loader) warn(key string, f *fault) {
 	l.warnings = append(l.warnings, Fault{
 		Origin: l.origins[key], Key: key, Problem: f.problem, Nearest: f.nearest,
 	})
+}
+
+// doubt notes the keys that the faults so far are about, and those that they
+// may have meant. A fault between keys is not told of them: it may be no fault
+// at all when the others are mended.
+func (l *loader) doubt() {
+	for _, f := range l.faults {
+		l.doubtful[f.Key] = true
+		l.doubtful[f.Nearest] = true
+		for i := range l.table {
+			if f.Nearest == l.table[i].variable() {
+				l.doubtful[l.table[i].name] = true
+			}
+		}
+	}
 }
 
 // apply puts one value in force. A wrong one leaves the value before it in
