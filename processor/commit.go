@@ -37,7 +37,7 @@ func (l *lane) commit(ctx context.Context) error {
 	if err := l.host.store.Err(); err != nil {
 		return l.host.stateFault(err)
 	}
-	if err, at := l.failure(); err != nil {
+	if at, err := l.failed.first(); err != nil {
 		return l.refused(touched, err, at)
 	}
 	l.allow()
@@ -66,23 +66,18 @@ func (l *lane) closeTasks() ([]*part, error) {
 		p.metaEnd.Store(0)
 		for _, r := range p.task.Ready() {
 			if r != meta {
-				l.sess.Produce(l.produceCtx, r, l.promise)
+				l.sess.Produce(l.produceCtx, r, l.failed.promise)
 				continue
 			}
+			failed := l.failed
 			l.sess.Produce(l.produceCtx, r, func(r *kgo.Record, err error) {
-				l.promise(r, err)
+				failed.promise(r, err)
 				p.metaEnd.Store(r.Offset + 1)
 			})
 		}
 		touched = append(touched, p)
 	}
 	return touched, nil
-}
-
-func (l *lane) failure() (error, *kgo.Record) {
-	l.failMu.Lock()
-	defer l.failMu.Unlock()
-	return l.failed, l.failAt
 }
 
 // end commits offsets and transaction. Every touched partition commits its offset, one that
@@ -150,9 +145,7 @@ func (l *lane) confirm(touched []*part) error {
 func (l *lane) ended() {
 	l.open = false
 	l.cancelProduce()
-	l.failMu.Lock()
-	defer l.failMu.Unlock()
-	l.failed, l.failAt = nil, nil
+	l.failed.clear()
 }
 
 // aborted goes back to the confirmed state. The client has gone back to the offsets it committed

@@ -46,9 +46,7 @@ type lane struct {
 	dirty         bool // the session's next transaction is flagged as failed and must be emptied first
 	lastTick      time.Time
 
-	failMu sync.Mutex
-	failed error // the first produce that failed in the open transaction
-	failAt *kgo.Record
+	failed *failures
 }
 
 // tp is a topic partition.
@@ -133,7 +131,7 @@ func (l *lane) begin(ctx context.Context) error {
 	c := l.host.cfg
 	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
 	l.calls = &calls{owned: map[tp]bool{}}
-	l.failed, l.failAt = nil, nil
+	l.failed = &failures{}
 	sess, err := kgo.NewGroupTransactSession(append(c.clientOpts(), l.groupOpts()...)...)
 	if err != nil {
 		return &StopError{What: "make the client of lane " + l.txn, Cause: err}
@@ -433,21 +431,40 @@ func (l *lane) expire(p *part, tick session.Time) error {
 
 func (l *lane) produce(p *part) {
 	for _, r := range p.task.Ready() {
-		l.sess.Produce(l.produceCtx, r, l.promise)
+		l.sess.Produce(l.produceCtx, r, l.failed.promise)
 	}
 }
 
-// promise notes the first record that the broker did not take. The end of the transaction alone
-// would report success without it.
-func (l *lane) promise(r *kgo.Record, err error) {
+// failures is the first record of the open transaction that the broker did not take. The end of
+// the transaction alone would report success without it. Every client has its own: one that was
+// thrown away may still fail records when its successor has begun.
+type failures struct {
+	mu  sync.Mutex
+	err error
+	at  *kgo.Record
+}
+
+func (f *failures) promise(r *kgo.Record, err error) {
 	if err == nil {
 		return
 	}
-	l.failMu.Lock()
-	defer l.failMu.Unlock()
-	if l.failed == nil {
-		l.failed, l.failAt = err, r
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err, f.at = err, r
 	}
+}
+
+func (f *failures) first() (*kgo.Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at, f.err
+}
+
+func (f *failures) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.at = nil, nil
 }
 
 // discard throws the client and everything that is not confirmed away.
