@@ -291,7 +291,7 @@ func batch(t *testing.T, records []*kgo.Record, timeout time.Duration) []string 
 // revision of a visit, and nothing more is to come.
 func (p *pipeline) awaitVisits(t *testing.T, within time.Duration, events int) {
 	t.Helper()
-	r := follow(t, p.visits)
+	r := p.follow(t, p.visits)
 	last := map[string]visit{}
 	seen, total := 0, 0
 	r.until(t, within, fmt.Sprintf("the visits account for %d events", events), func() (bool, string) {

@@ -229,7 +229,7 @@ func TestPause_WhileVisitsComeDueEndsEachOnce(t *testing.T) {
 // awaitOutput waits until so many events are committed in the output, and returns how many are.
 func (p *pipeline) awaitOutput(t *testing.T, count int) int {
 	t.Helper()
-	r := follow(t, p.output)
+	r := p.follow(t, p.output)
 	r.until(t, drainWithin, fmt.Sprintf("%d events are in the output", count), func() (bool, string) {
 		return len(r.records) >= count, fmt.Sprint(len(r.records), " events")
 	})

@@ -19,10 +19,10 @@ type reader struct {
 	records []*kgo.Record   // without markers
 }
 
-func newReader(t *testing.T, topic string, level kgo.IsolationLevel) *reader {
+func (p *pipeline) newReader(t *testing.T, topic string, level kgo.IsolationLevel) *reader {
 	t.Helper()
 	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(brokers()...),
+		kgo.SeedBrokers(p.brokers...),
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(level),
@@ -38,9 +38,9 @@ func newReader(t *testing.T, topic string, level kgo.IsolationLevel) *reader {
 }
 
 // follow returns a reader of what is committed.
-func follow(t *testing.T, topic string) *reader {
+func (p *pipeline) follow(t *testing.T, topic string) *reader {
 	t.Helper()
-	return newReader(t, topic, kgo.ReadCommitted())
+	return p.newReader(t, topic, kgo.ReadCommitted())
 }
 
 // until reads on until enough says so. It blocks in the broker's fetch, not in a loop of its own.
@@ -101,7 +101,7 @@ func (p *pipeline) all(t *testing.T, topic string) map[int32][]*kgo.Record {
 		stable, last := p.ends(t, topic, true), p.ends(t, topic, false)
 		return fmt.Sprint(stable) == fmt.Sprint(last), fmt.Sprintf("stable %v, end %v", stable, last)
 	})
-	r := follow(t, topic)
+	r := p.follow(t, topic)
 	r.upTo(t, p.ends(t, topic, false), p.starts(t, topic))
 	return r.byPartition()
 }
@@ -110,7 +110,7 @@ func (p *pipeline) all(t *testing.T, topic string) map[int32][]*kgo.Record {
 func (p *pipeline) aborted(t *testing.T, topic string) int {
 	t.Helper()
 	count := func(level kgo.IsolationLevel) int {
-		r := newReader(t, topic, level)
+		r := p.newReader(t, topic, level)
 		r.upTo(t, p.ends(t, topic, false), p.starts(t, topic))
 		return len(r.records)
 	}

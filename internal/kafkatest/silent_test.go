@@ -24,7 +24,7 @@ func TestSilence_EndsTheVisit(t *testing.T) {
 	p.make(t)
 	proc := p.run(t, "one")
 	p.awaitOwners(t, startWithin, map[string]int{"one-0": 2})
-	ended := follow(t, p.visits)
+	ended := p.follow(t, p.visits)
 	for i := range rounds {
 		last := time.Now()
 		p.send(t, event(fmt.Sprintf("m-%d", i), "quiet", last, `{}`))
