@@ -71,7 +71,9 @@ func (v *verdict) readDead(t *testing.T, p *pipeline) {
 			if _, twice := v.dead[id][offset]; twice {
 				t.Errorf("dead letter of input %d/%d is there twice", id, offset)
 			}
-			v.dead[id][offset] = deadLetter{r, h["__sessionizer.errors.reason"], h["__sessionizer.errors.message"]}
+			v.dead[id][offset] = deadLetter{
+				r, h["__sessionizer.errors.reason"], h["__sessionizer.errors.message"],
+			}
 		}
 	}
 }

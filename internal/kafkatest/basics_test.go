@@ -19,7 +19,9 @@ import (
 
 func TestTopics_AreMadeLikeTheInput(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t, 3, map[string]string{"retention.ms": "172800000", "max.message.bytes": "2000000"})
+	p := newPipeline(t, 3, map[string]string{
+		"retention.ms": "172800000", "max.message.bytes": "2000000",
+	})
 	proc := start(t, "run", p.dir, p.args("one", "run")...)
 	proc.ends(t, startWithin, 1, "topics --create", p.output, p.visits, p.dead, p.changelog)
 	p.make(t)
@@ -103,7 +105,8 @@ func TestUntilEnd_ChangesNothingButTheSession(t *testing.T) {
 	p.runUntilEnd(t, "one")
 
 	v := p.audit(t)
-	if want := len(records) + len(odd); v.stamped != want || len(v.dead[0])+len(v.dead[1])+len(v.dead[2]) > 0 {
+	dead := len(v.dead[0]) + len(v.dead[1]) + len(v.dead[2])
+	if want := len(records) + len(odd); v.stamped != want || dead > 0 {
 		t.Errorf("%d events have a session, want all %d; dead letters: %v", v.stamped, want, v.dead)
 	}
 	if v.sessions == 0 || v.visits == 0 || len(v.finals)+v.merged >= v.sessions {

@@ -16,8 +16,8 @@ import (
 	"sessionizer/internal/kafka"
 )
 
-// A broker that goes away ends no process, whatever was on its way when it went: records, offsets or
-// the end of a transaction, whose answer is then never known.
+// A broker that goes away ends no process, whatever was on its way when it went: records, offsets
+// or the end of a transaction, whose answer is then never known.
 
 func TestBroker_ThatGoesAwayAndComesBack(t *testing.T) {
 	t.Parallel()

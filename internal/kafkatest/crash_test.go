@@ -193,7 +193,8 @@ func TestPause_OfAMemberUnderLoadDoublesNothing(t *testing.T) {
 
 func TestPause_WhileVisitsComeDueEndsEachOnce(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t, 4, nil, "session.timeout=4s", "session.mobile_timeout=4s", "time.out_of_order=1s")
+	p := newPipeline(t, 4, nil,
+		"session.timeout=4s", "session.mobile_timeout=4s", "time.out_of_order=1s")
 	p.make(t)
 	one, two := p.run(t, "one"), p.run(t, "two")
 	p.awaitOwners(t, startWithin, map[string]int{"one-0": 2, "two-0": 2})

@@ -57,7 +57,8 @@ func newPipeline(
 
 // newPipelineAt is newPipeline on other brokers.
 func newPipelineAt(
-	t *testing.T, addresses []string, partitions int32, inputSettings map[string]string, set ...string,
+	t *testing.T, addresses []string, partitions int32, inputSettings map[string]string,
+	set ...string,
 ) *pipeline {
 	t.Helper()
 	cl, err := kgo.NewClient(
@@ -112,7 +113,9 @@ func ask(t *testing.T) context.Context {
 	return ctx
 }
 
-func (p *pipeline) create(t *testing.T, topic string, partitions int32, settings map[string]string) {
+func (p *pipeline) create(
+	t *testing.T, topic string, partitions int32, settings map[string]string,
+) {
 	t.Helper()
 	configs := map[string]*string{}
 	for k, v := range settings {
@@ -169,7 +172,9 @@ func (p *pipeline) args(instance string, command ...string) []string {
 	return args
 }
 
-func (p *pipeline) stateDir(instance string) string { return filepath.Join(p.dir, "state-"+instance) }
+func (p *pipeline) stateDir(instance string) string {
+	return filepath.Join(p.dir, "state-"+instance)
+}
 
 // run starts the service. settings come last, so they win.
 func (p *pipeline) run(t *testing.T, instance string, settings ...string) *process {

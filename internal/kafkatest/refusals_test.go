@@ -178,7 +178,9 @@ func TestRefusal_OfALostChangelog(t *testing.T) {
 
 	p.make(t) // the command that was named makes an empty one
 	t.Run("MadeAnew", func(t *testing.T) { p.refuses(t, "one", "changelog", "OPERATING.md") })
-	t.Run("MadeAnewWithoutAStateDirectory", func(t *testing.T) { p.refuses(t, "two", "changelog", "OPERATING.md") })
+	t.Run("MadeAnewWithoutAStateDirectory", func(t *testing.T) {
+		p.refuses(t, "two", "changelog", "OPERATING.md")
+	})
 }
 
 func TestRefusal_OfAnInputMadeAnew(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 
 func TestSignals_StopUnderLoadAndGoOn(t *testing.T) {
 	t.Parallel()
-	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
+	signals := map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT}
+	for name, signal := range signals {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rng := random(t)

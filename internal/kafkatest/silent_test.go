@@ -19,7 +19,8 @@ func TestSilence_EndsTheVisit(t *testing.T) {
 		idle       = 2 * time.Second
 		rounds     = 4
 	)
-	p := newPipeline(t, 2, nil, "session.timeout="+gap.String(), "session.mobile_timeout="+gap.String(),
+	p := newPipeline(t, 2, nil,
+		"session.timeout="+gap.String(), "session.mobile_timeout="+gap.String(),
 		"time.out_of_order="+outOfOrder.String(), "time.idle_after="+idle.String())
 	p.make(t)
 	proc := p.run(t, "one")
