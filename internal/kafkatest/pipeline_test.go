@@ -75,7 +75,8 @@ func newPipelineAt(
 	name = fmt.Sprintf("%.60s-%08x", name, rand.Uint32()) // the topics of another run are not ours
 	t.Logf("topics: %s-*", name)
 	p := &pipeline{
-		brokers: addresses, cl: cl, adm: kadm.NewClient(cl), partitions: partitions, dir: t.TempDir(), set: set,
+		brokers: addresses,
+		cl: cl, adm: kadm.NewClient(cl), partitions: partitions, dir: t.TempDir(), set: set,
 		group: name, input: name + "-in", output: name + "-out", visits: name + "-visits",
 		dead: name + "-dead", changelog: name + "-" + name + "-in-changelog",
 	}
