@@ -76,7 +76,7 @@ func newPipelineAt(
 	t.Logf("topics: %s-*", name)
 	p := &pipeline{
 		brokers: addresses,
-		cl: cl, adm: kadm.NewClient(cl), partitions: partitions, dir: t.TempDir(), set: set,
+		cl:      cl, adm: kadm.NewClient(cl), partitions: partitions, dir: t.TempDir(), set: set,
 		group: name, input: name + "-in", output: name + "-out", visits: name + "-visits",
 		dead: name + "-dead", changelog: name + "-" + name + "-in-changelog",
 	}
