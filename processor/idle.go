@@ -76,7 +76,7 @@ func (l *lane) drain(ctx context.Context) error {
 	if l.open || !l.overflow.Load() {
 		return nil
 	}
-	l.overflow.Store(false)
+	more := false
 	for _, p := range l.parts {
 		if p.task == nil || !p.dueAt(p.task.Watermark()) {
 			continue
@@ -84,10 +84,13 @@ func (l *lane) drain(ctx context.Context) error {
 		if err := l.ensureOpen(ctx); err != nil {
 			return err
 		}
-		if err := l.expire(p, p.task.Watermark()); err != nil {
+		n, err := p.task.Tick(p.task.Watermark())
+		if err != nil {
 			return err
 		}
+		more = more || n == timersPerTickMax
 		l.produce(p)
 	}
+	l.overflow.Store(more) // not before: a run until the end looks at it from beside
 	return nil
 }

@@ -3,12 +3,14 @@
 package processor
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -145,6 +147,29 @@ func TestIdle(t *testing.T) {
 			m.stop()
 			if err := m.wait(); err != nil {
 				t.Fatal(err)
+			}
+		})
+	})
+	t.Run("MoreTimersThanATransactionMayHold", func(t *testing.T) {
+		bubble(t, 1, func(w *world) {
+			const customers = 2*timersPerTickMax + 1
+			c := w.config("a")
+			c.UntilEnd = true
+			w.create(c)
+			events := make([]*kgo.Record, 0, customers+1)
+			for i := range customers {
+				events = append(events, event(fmt.Sprintf("c%d", i), 0))
+			}
+			w.produceAll(0, append(events, event("last", 4000)))
+			m := w.start(c)
+			if err := m.wait(); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(w.audit()); n != customers {
+				t.Errorf("%d visits have ended, want %d", n, customers)
+			}
+			if seq, _ := parseOffsetMeta(w.cluster.GroupInfo("g").Commits["events"][0].Metadata); seq.seq < 3 {
+				t.Errorf("it took %d transactions, want at least 3", seq.seq)
 			}
 		})
 	})

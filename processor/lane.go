@@ -299,8 +299,12 @@ func (l *lane) clean(ctx context.Context, fetches kgo.Fetches) (bool, error) {
 	var fresh error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		p := l.parts[tp{f.Topic, f.Partition}]
-		if len(f.Records) > 0 && (p == nil || p.task == nil || p.task.Next() == unknownOffset) {
+		switch {
+		case len(f.Records) == 0:
+		case p == nil || p.task == nil || p.task.Next() == unknownOffset:
 			fresh = fmt.Errorf("%s/%d has no offset yet", f.Topic, f.Partition)
+		case p.atMost < 0:
+			p.atMost = f.Records[0].Offset
 		}
 	})
 	if fresh != nil {

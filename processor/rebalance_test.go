@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -266,6 +268,51 @@ func TestRebalance(t *testing.T) {
 				}
 			}
 			w.finish(a)
+			w.verify()
+		})
+	})
+	t.Run("APartitionIsTakenAwayWhileItIsRestored", func(t *testing.T) {
+		bubble(t, 4, func(w *world) {
+			a, b, c := w.config("a"), w.config("b"), w.config("c")
+			w.create(a)
+			ma := w.start(a)
+			w.feed(4, w.load(40))
+			fault := w.cluster.Fault(kfake.Fault{
+				Keys: []kmsg.Key{kmsg.Fetch}, Topic: "g-events-changelog", Count: -1,
+				Err: kerr.NotLeaderForPartition,
+			})
+			mb := w.start(b)
+			w.advance(15 * time.Second)
+			mc := w.start(c)
+			w.advance(15 * time.Second)
+			o := w.owners()
+			if fault.Hits() == 0 || len(o) != 3 || o["g-a-0"]+o["g-b-0"]+o["g-c-0"] != 4 {
+				t.Fatalf("partitions by member: %v with %d fetches refused", o, fault.Hits())
+			}
+			ma.kill() // two more partitions for those that cannot restore
+			w.advance(20 * time.Second)
+			mb.kill()
+			w.advance(20 * time.Second)
+			w.runs("c", mc)
+			fault.Remove()
+			w.advance(20 * time.Second)
+			if o := w.owners(); o["g-c-0"] != 4 {
+				t.Fatalf("partitions by member: %v, want all at c", o)
+			}
+			for p := range w.parts {
+				w.produce(p, event(fmt.Sprintf("p%d-0", p), 20000))
+			}
+			w.advance(2 * time.Second)
+			for p, out := range w.read("out") {
+				if len(out) != 41 {
+					t.Errorf("partition %d: %d events came out, want 41", p, len(out))
+				}
+			}
+			mc.stop()
+			if err := mc.wait(); err != nil {
+				t.Fatal(err)
+			}
+			w.finish(c)
 			w.verify()
 		})
 	})

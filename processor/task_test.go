@@ -2,6 +2,7 @@ package processor
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -204,5 +205,41 @@ func TestBox(t *testing.T) {
 			t.Error("a record of another task has an origin")
 		}
 		b.reset()
+	}
+}
+
+// Between the position and the first record of a poll nothing may be missing but what a log
+// leaves out by itself, and after an abort the client has to come back.
+func TestContinuous(t *testing.T) {
+	task, state := newTestTask(t)
+	p := &part{tp: tp{"events", 0}, task: task, state: state, atMost: -1, first: -1}
+	if err := p.continuous(40, 40); err != nil {
+		t.Errorf("the first record of a new partition: %v", err)
+	}
+	if err := task.Step(pageAt("ana", 40, 0)); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, task)
+	p.first = -1
+	for _, tt := range []struct {
+		name            string
+		first, logStart int64
+		atMost          int64
+		stops, resets   bool
+	}{
+		{"the next record", 41, 0, -1, false, false},
+		{"a record that was processed", 3, 0, -1, false, false},
+		{"a gap that compaction left", 50, 0, -1, false, false},
+		{"a gap that retention left", 50, 50, -1, true, false},
+		{"the first record of what was aborted", 41, 0, 41, false, false},
+		{"a record behind it", 42, 0, 41, false, true},
+	} {
+		p.atMost = tt.atMost
+		err := p.continuous(tt.first, tt.logStart)
+		var stop *StopError
+		var reset *resetError
+		if errors.As(err, &stop) != tt.stops || errors.As(err, &reset) != tt.resets {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 	}
 }
