@@ -109,7 +109,7 @@ func (l *lane) offsets(req *kmsg.TxnOffsetCommitRequest, touched []*part) error 
 			order = append(order, p.tp.topic)
 		}
 		pos := p.task.Pending()
-		meta := offsetMeta{seq: pos.Seq, changelogEnd: p.metaEnd.Load()}.String()
+		meta := offsetMeta{pos.Seq, p.metaEnd.Load(), pos.Partitions}.String()
 		if len(meta) > metadataBytesMax || p.metaEnd.Load() <= 0 {
 			return fmt.Errorf("%s: no place in the changelog to commit (%q)", p.tp, meta)
 		}

@@ -564,7 +564,7 @@ func TestOffsetsOfATransaction(t *testing.T) {
 		}
 		if len(req.Topics) != 1 || len(req.Topics[0].Partitions) != 1 ||
 			req.Topics[0].Partitions[0].Offset != 8 ||
-			*req.Topics[0].Partitions[0].Metadata != "sessionizer/1 seq=1 changelog=3" {
+			*req.Topics[0].Partitions[0].Metadata != "sessionizer/1 seq=1 changelog=3 partitions=1" {
 			t.Errorf("it commits %+v", req.Topics)
 		}
 		if err := l.offsets(req, nil); err == nil {

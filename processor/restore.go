@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -25,30 +23,32 @@ type restored struct {
 }
 
 // offsetMeta is the metadata of a committed offset: which transaction of the partition it belongs
-// to, and where in the changelog that transaction ends.
-type offsetMeta struct{ seq, changelogEnd int64 }
+// to, where in the changelog that transaction ends, and how many partitions the input had.
+type offsetMeta struct {
+	seq, changelogEnd int64
+	partitions        int32
+}
 
-const offsetMetaForm = "sessionizer/1 seq=%d changelog=%d"
+// The form of the metadata, text and numbers in decimal.
+const offsetMetaForm = "sessionizer/1 seq=%d changelog=%d partitions=%d"
 
-func (m offsetMeta) String() string { return fmt.Sprintf(offsetMetaForm, m.seq, m.changelogEnd) }
+func (m offsetMeta) String() string {
+	return fmt.Sprintf(offsetMetaForm, m.seq, m.changelogEnd, m.partitions)
+}
 
 func parseOffsetMeta(s string) (offsetMeta, bool) {
-	rest, ok := strings.CutPrefix(s, "sessionizer/1 seq=")
-	seq, end, ok2 := strings.Cut(rest, " changelog=")
-	if !ok || !ok2 {
-		return offsetMeta{}, false
-	}
-	m := offsetMeta{}
-	var err1, err2 error
-	m.seq, err1 = strconv.ParseInt(seq, 10, 64)
-	m.changelogEnd, err2 = strconv.ParseInt(end, 10, 64)
-	return m, err1 == nil && err2 == nil && m.seq > 0 && m.changelogEnd > 0
+	var m offsetMeta
+	n, err := fmt.Sscanf(s, offsetMetaForm, &m.seq, &m.changelogEnd, &m.partitions)
+	return m, err == nil && n == 3 && m.seq > 0 && m.changelogEnd > 0 && m.partitions > 0
 }
 
 // restore opens the state of a partition and brings it to the transaction that the group's
 // committed offset belongs to. It ends with ctx; what it returns then is of no use but to be
 // closed. Errors that another try can mend come as *resetError.
 func (h *host) restore(ctx context.Context, x tp, txn string) restored {
+	if x.id >= h.partitions {
+		return restored{err: h.grown(x.topic, x.id+1, h.partitions)}
+	}
 	free, err := h.acquire(ctx, x)
 	if err != nil {
 		return restored{err: &resetError{"open " + x.String(), err}}
@@ -96,6 +96,33 @@ func (h *host) recover(ctx context.Context, x tp, txn string) (*state.Partition,
 	return p, at.At, h.sameInput(x, p)
 }
 
+// grown is the refusal of an input that has another number of partitions than the state.
+func (h *host) grown(topic string, now, before int32) error {
+	return &StopError{What: fmt.Sprintf(
+		"the input topic %s has %d partitions now, the state was made with %d", topic, now, before),
+		Do: rescale}
+}
+
+// checkGrowth refuses before anything is written if a committed offset was made with another
+// number of partitions: the new ones have no state that could tell.
+func (h *host) checkGrowth(ctx context.Context) error {
+	all, err := h.adm.FetchOffsetsForTopics(ctx, h.cfg.Group, h.cfg.Input...)
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return nil // its first start
+	case err != nil:
+		return fmt.Errorf("fetch the committed offsets of %s: %w", h.cfg.Group, err)
+	}
+	var grown error
+	all.Each(func(o kadm.OffsetResponse) {
+		meta, ours := parseOffsetMeta(o.Metadata)
+		if o.Err == nil && ours && meta.partitions != h.partitions {
+			grown = h.grown(o.Topic, h.partitions, meta.partitions)
+		}
+	})
+	return grown
+}
+
 // sameInput refuses a state that belongs to another shape of the input.
 func (h *host) sameInput(x tp, p *state.Partition) error {
 	pos, ok := p.Position()
@@ -106,8 +133,7 @@ func (h *host) sameInput(x tp, p *state.Partition) error {
 		return &StopError{What: "the input topic " + x.topic + " was deleted and created again",
 			Do: inputRecreated}
 	case pos.Partitions != h.partitions:
-		return &StopError{What: fmt.Sprintf("the input topic %s has %d partitions, the state was made with %d",
-			x.topic, h.partitions, pos.Partitions), Do: rescale}
+		return h.grown(x.topic, h.partitions, pos.Partitions)
 	}
 	return nil
 }
@@ -302,7 +328,7 @@ func (h *host) adoptOffset(
 	if p, err = h.reopen(x, p); err != nil {
 		return p, err
 	}
-	return p, h.replay(ctx, x, p, -1, offsetMeta{meta.Seq, meta.ChangelogEnd})
+	return p, h.replay(ctx, x, p, -1, offsetMeta{meta.Seq, meta.ChangelogEnd, meta.Partitions})
 }
 
 func (h *host) refuse(x tp, what string) error {

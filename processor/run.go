@@ -126,19 +126,18 @@ func (h *host) abandon(ctx context.Context, err error) error {
 	return err
 }
 
-// inspect looks the topics up, for as long as the brokers take to answer.
+// inspect looks at the cluster, for as long as the brokers take to answer, and refuses what Run
+// cannot work with.
 func (h *host) inspect(ctx context.Context) error {
 	b := newBackoff()
 	for {
-		lookup, cancel := h.bound(ctx, h.cfg.SessionTimeout)
-		t, err := Inspect(lookup, h.adm, h.cfg)
-		cancel()
-		if err == nil {
-			h.topology, h.partitions = t, t.Partitions
-			return t.Refusal()
+		err := h.inspectOnce(ctx)
+		var stop *StopError
+		if err == nil || errors.As(err, &stop) {
+			return err
 		}
-		if stop := accessFault("look up the topics", err); stop != nil {
-			return stop
+		if denied := accessFault("look at the cluster", err); denied != nil {
+			return denied
 		}
 		wait := b.next()
 		h.log.Warn("the brokers do not answer; waiting for them",
@@ -147,6 +146,20 @@ func (h *host) inspect(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+func (h *host) inspectOnce(ctx context.Context) error {
+	ctx, cancel := h.bound(ctx, h.cfg.SessionTimeout)
+	defer cancel()
+	t, err := Inspect(ctx, h.adm, h.cfg)
+	if err != nil {
+		return err
+	}
+	h.topology, h.partitions = t, t.Partitions
+	if err := t.Refusal(); err != nil {
+		return err
+	}
+	return h.checkGrowth(ctx)
 }
 
 func dueOf(r *session.Rules) func(row []byte) (session.Time, error) {

@@ -24,21 +24,31 @@ const takeOverPoll = 20 * time.Millisecond
 // is alive loses no more than this transaction, which it could not have committed without the
 // partition. To initialise its producer id instead would abort whatever it does now.
 func (h *host) takeOver(ctx context.Context, x tp, own string) error {
-	changelog := h.cfg.ChangelogTopic(x.topic)
-	open, err := h.openTransaction(ctx, changelog, x.id)
+	open, err := h.openTransactions(ctx, x)
 	switch {
 	case denied(err):
 		h.log.Info("no right to look up transactions: waiting for the former owner's to time out",
 			zap.Stringer("partition", x), zap.Error(err))
 		return nil
 	case err != nil:
-		return fmt.Errorf("look up open transactions of %s/%d: %w", changelog, x.id, err)
-	case open == nil || open.TxnID == own || !strings.HasPrefix(open.TxnID, h.cfg.Group+"-"):
-		return nil
+		return fmt.Errorf("look up the open transactions of %s: %w", x, err)
 	}
+	for _, t := range open {
+		if t.id == own || !strings.HasPrefix(t.id, h.cfg.Group+"-") {
+			continue
+		}
+		if err := h.abortOpen(ctx, x, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abortOpen ends one open transaction, if it is still the one that was seen.
+func (h *host) abortOpen(ctx context.Context, x tp, t openTxn) error {
 	req := kmsg.NewPtrEndTxnRequest()
-	req.TransactionalID = open.TxnID
-	req.ProducerID, req.ProducerEpoch = open.ProducerID, open.epoch
+	req.TransactionalID = t.id
+	req.ProducerID, req.ProducerEpoch = t.producer, t.epoch
 	req.Commit = false
 	resp, err := req.RequestWith(ctx, h.cl)
 	if err == nil {
@@ -47,18 +57,18 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 	switch {
 	case denied(err):
 		h.log.Info("no right to end the former owner's transaction: waiting for it to time out",
-			zap.Stringer("partition", x), zap.String("transactional_id", open.TxnID))
+			zap.Stringer("partition", x), zap.String("transactional_id", t.id))
 		return nil
 	case fenced(err) || errors.Is(err, kerr.InvalidTxnState) ||
 		errors.Is(err, kerr.ConcurrentTransactions) || errors.Is(err, kerr.InvalidProducerIDMapping):
 		return nil // it moved on by itself
 	case err != nil:
-		return fmt.Errorf("abort the open transaction %s: %w", open.TxnID, err)
+		return fmt.Errorf("abort the open transaction %s: %w", t.id, err)
 	}
 	h.stats.takeovers.Add(1)
 	h.log.Info("aborted the transaction that the former owner left open",
-		zap.Stringer("partition", x), zap.String("transactional_id", open.TxnID))
-	return h.awaitAborted(ctx, open.TxnID)
+		zap.Stringer("partition", x), zap.String("transactional_id", t.id))
+	return h.awaitAborted(ctx, t.id)
 }
 
 func denied(err error) bool {
@@ -67,37 +77,52 @@ func denied(err error) bool {
 		errors.Is(err, kerr.UnsupportedVersion)
 }
 
+// openTxn is a transaction that was seen to be open.
 type openTxn struct {
-	TxnID      string
-	ProducerID int64
-	epoch      int16
+	id       string
+	producer int64
+	epoch    int16
 }
 
-// openTransaction finds the transaction that is open on a partition, nil if none is.
-func (h *host) openTransaction(ctx context.Context, topic string, id int32) (*openTxn, error) {
-	producers, err := h.adm.DescribeProducers(ctx, kadm.TopicsSet{topic: {id: {}}})
+// openTransactions finds the transactions that are open on the partitions that the owner of an
+// input partition writes to. With several input topics the output's partition has several owners,
+// living ones too: only the changelog's is looked at.
+func (h *host) openTransactions(ctx context.Context, x tp) ([]openTxn, error) {
+	changelog := h.cfg.ChangelogTopic(x.topic)
+	topics := kadm.TopicsSet{changelog: {x.id: {}}}
+	if len(h.cfg.Input) == 1 {
+		topics.Add(h.cfg.Output, x.id)
+		topics.Add(h.cfg.Visits, x.id)
+	}
+	described, err := h.adm.DescribeProducers(ctx, topics)
 	if err != nil {
 		return nil, err
 	}
-	d, ok := producers[topic].Partitions[id]
-	if !ok || d.Err != nil {
-		return nil, d.Err
-	}
-	for _, p := range d.ActiveProducers {
-		if p.CurrentTxnStartOffset < 0 {
-			continue
+	seen := map[int64]int16{}
+	for topic := range topics {
+		d, ok := described[topic].Partitions[x.id]
+		if ok && d.Err != nil && topic == changelog {
+			return nil, d.Err
 		}
-		listed, err := h.adm.ListTransactions(ctx, []int64{p.ProducerID}, nil)
+		for _, p := range d.ActiveProducers {
+			if p.CurrentTxnStartOffset >= 0 {
+				seen[p.ProducerID] = p.ProducerEpoch
+			}
+		}
+	}
+	var open []openTxn
+	for producer, epoch := range seen {
+		listed, err := h.adm.ListTransactions(ctx, []int64{producer}, nil)
 		if err != nil {
 			return nil, err
 		}
 		for _, t := range listed {
-			if t.ProducerID == p.ProducerID {
-				return &openTxn{t.TxnID, p.ProducerID, p.ProducerEpoch}, nil
+			if t.ProducerID == producer {
+				open = append(open, openTxn{t.TxnID, producer, epoch})
 			}
 		}
 	}
-	return nil, nil
+	return open, nil
 }
 
 // awaitAborted waits until the coordinator has written the abort everywhere.

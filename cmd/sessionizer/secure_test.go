@@ -51,6 +51,9 @@ func documentedACLs() []kfake.ACL {
 	grant(topic, literal, "events", read, describe, configs)
 	for _, name := range []string{"events.sessionized", "events.visits", "events.dead-letters"} {
 		grant(topic, literal, name, write, describe, configs, create)
+		if name != "events.dead-letters" {
+			grant(topic, literal, name, read)
+		}
 	}
 	grant(topic, literal, "sessionizer-events-changelog", read, write, describe, configs, create)
 	grant(group, literal, "sessionizer", read, describe)
