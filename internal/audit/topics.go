@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -120,9 +121,10 @@ func (r *reader) read(ctx context.Context, topic string, p int32, f func(*Record
 	}
 	defer client.Close()
 	for next := start.Offset; next < end.Offset; {
-		fetches := client.PollFetches(ctx)
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("audit %s/%d at %d: %w", topic, p, next, e.Err)
+		fetches, err := poll(ctx, client)
+		if err != nil {
+			return fmt.Errorf("audit %s/%d at %d, before its end at %d: %w", topic, p, next,
+				end.Offset, err)
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
 			k := it.Next()
@@ -133,6 +135,19 @@ func (r *reader) read(ctx context.Context, topic string, p int32, f func(*Record
 		}
 	}
 	return nil
+}
+
+// stalledAfter is how long a partition may yield nothing before its end.
+const stalledAfter = 30 * time.Second
+
+func poll(ctx context.Context, client *kgo.Client) (kgo.Fetches, error) {
+	ctx, cancel := context.WithTimeout(ctx, stalledAfter)
+	defer cancel()
+	fetches := client.PollFetches(ctx)
+	for _, e := range fetches.Errors() {
+		return nil, e.Err
+	}
+	return fetches, nil
 }
 
 func record(k *kgo.Record) *Record {

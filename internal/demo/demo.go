@@ -26,6 +26,7 @@ import (
 type Config struct {
 	For  time.Duration // how long events come; the broker is left alone afterwards
 	Seed uint64        // of the customers and of the crashes
+	Rate int           // events a second; 0: RateDefault
 
 	// Processor is the pipeline. Brokers, Dial, Halt, UntilEnd, StateDir and
 	// State.FS are the demo's own.
@@ -132,6 +133,9 @@ type demo struct {
 
 // Run feeds for Config.For, or until ctx is done, then drains and audits.
 func Run(ctx context.Context, c Config) (*Verdict, error) {
+	if c.Rate == 0 {
+		c.Rate = RateDefault
+	}
 	if c.Network == nil {
 		c.Network = &loopback{}
 	}

@@ -13,17 +13,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// RateDefault is how many events come in a second, in which an hour and a half
+// of the shop goes by.
+const RateDefault = 8000
+
 const (
-	feedPerSecond = 8_000 // events; an hour and a half of the shop a second
-	feedEvery     = 20 * time.Millisecond
-	aheadMax      = 40_000    // events the processor may be behind: memory, and an end in sight
-	eventsMax     = 2_000_000 // all of them stay in memory, compressed
+	feedEvery = 20 * time.Millisecond
+	aheadMax  = 40_000    // events the processor may be behind: memory, and an end in sight
+	eventsMax = 2_000_000 // all of them stay in memory, compressed
 )
 
 // feed produces events until feeding is done and returns when the broker has
 // them all.
 func (d *demo) feed(feeding, whole context.Context) error {
-	client, err := kgo.NewClient(d.connect(kgo.ProducerBatchCompression(kgo.Lz4Compression()))...)
+	client, err := kgo.NewClient(d.connect(kgo.ProducerBatchCompression(kgo.SnappyCompression()))...)
 	if err != nil {
 		return fmt.Errorf("connect to the embedded broker: %w", err)
 	}
@@ -47,7 +50,7 @@ func (d *demo) feed(feeding, whole context.Context) error {
 			return errors.Join(err, failure)
 		case <-ticker.C:
 		}
-		for range feedPerSecond * int64(feedEvery) / int64(time.Second) {
+		for range int64(d.config.Rate) * int64(feedEvery) / int64(time.Second) {
 			if sent-d.done.Load() >= aheadMax {
 				break
 			}
