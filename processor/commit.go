@@ -65,14 +65,15 @@ func (l *lane) closeTasks() ([]*part, error) {
 		}
 		p.metaEnd.Store(0)
 		for _, r := range p.task.Ready() {
+			l.failed.given.Add(1)
 			if r != meta {
 				l.sess.Produce(l.produceCtx, r, l.failed.promise)
 				continue
 			}
 			failed := l.failed
 			l.sess.Produce(l.produceCtx, r, func(r *kgo.Record, err error) {
-				failed.promise(r, err)
 				p.metaEnd.Store(r.Offset + 1)
+				failed.promise(r, err)
 			})
 		}
 		touched = append(touched, p)
@@ -153,6 +154,7 @@ func (l *lane) ended() {
 // offset yet has nothing to go back to in the client: the lane begins anew.
 func (l *lane) aborted(touched []*part) error {
 	l.ended()
+	l.unsettled.Store(true)
 	l.host.stats.aborts.Add(1)
 	l.log.Info("transaction aborted: a rebalance came between", zap.Int("partitions", len(touched)))
 	for _, p := range touched {
@@ -173,6 +175,9 @@ func (l *lane) refused(touched []*part, cause error, at *kgo.Record) error {
 		offset, ok := p.task.Origin(at)
 		if !ok || at.Topic != l.host.cfg.Output || !errors.Is(cause, kerr.MessageTooLarge) {
 			continue
+		}
+		if l.host.poisonOf(p.tp)[offset] != nil || recordBytes(at) < int(l.host.batchBytes(at.Topic)) {
+			break // passed on as it is, or its batch was refused and not the record
 		}
 		l.host.addPoison(p.tp, offset, &schemas.BadInput{
 			Reason: schemas.Limit,

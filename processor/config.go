@@ -101,6 +101,7 @@ const (
 	topologyEvery     = 10 * time.Second // how often the partition counts and topic ids are looked up
 	closeWait         = 5 * time.Second  // for a client that is thrown away
 	endSlack          = 2 * time.Second  // an end gives up this long before the broker would
+	endWait           = 8 * time.Second  // and after this long at the latest
 )
 
 // ChangelogTopic names the compacted topic that holds the state of one input topic.
@@ -124,7 +125,7 @@ func (c *Config) TransactionalID(lane int) string {
 // timeout, so that an end that hangs is given up before the broker has decided.
 func (c *Config) endDeadline() time.Duration {
 	if c.TransactionTimeout > 2*endSlack {
-		return c.TransactionTimeout - endSlack
+		return min(c.TransactionTimeout-endSlack, endWait)
 	}
 	return c.TransactionTimeout / 2
 }

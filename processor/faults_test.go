@@ -506,7 +506,7 @@ func TestInputChanges(t *testing.T) {
 		if err := errors.Join(err, r.Error()); err != nil {
 			w.t.Fatal(err)
 		}
-	}, "4 partitions", "More partitions")
+	}, "partitions before", "More partitions")
 	running("DeletedAndCreatedAgain", func(w *world) {
 		if err := w.cluster.DeleteTopic("events"); err != nil {
 			w.t.Fatal(err)

@@ -73,6 +73,22 @@ func (h *host) changelogID(input string) [16]byte {
 	return h.topology.ID(h.cfg.ChangelogTopic(input))
 }
 
+// produceContext bounds the produces of a transaction: by its timeout, and by endWait after ctx is
+// done, so that a broker that does not answer cannot keep a process from ending.
+func (h *host) produceContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	bounded, cancel := h.bound(context.WithoutCancel(ctx), h.cfg.TransactionTimeout)
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(endWait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-bounded.Done():
+		}
+	})
+	return bounded, func() { stop(); cancel() }
+}
+
 // batchBytes is how large a produced batch may be: what its topic takes.
 func (h *host) batchBytes(topic string) int32 {
 	const usual = 1_000_012 // the client's default
@@ -130,7 +146,8 @@ func (h *host) poisonOf(x tp) map[int64]*schemas.BadInput {
 // closeClient closes a client without leaving the group: the lane's next client takes the same
 // static membership over. A close can hang on a broker that is away; it is given a while and
 // then left to end by itself with its connections.
-func (h *host) closeClient(sess *kgo.GroupTransactSession) {
+func (h *host) closeClient(sess *kgo.GroupTransactSession, kill context.CancelFunc) {
+	defer kill() // a client that waits for a join to be answered does not hear of its close
 	if sess == nil {
 		return
 	}

@@ -59,38 +59,54 @@ func (l *lane) tickTopic(
 		if !ok || end.Err != nil || end.Offset != p.task.Next() {
 			continue
 		}
-		if err := l.ensureOpen(ctx); err != nil {
-			return err
-		}
 		if err := l.expire(p, watermark); err != nil {
 			return err
 		}
-		l.produce(p)
+		if err := l.produceTouched(ctx, p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// drain goes on ending visits that are due at the event watermark, if there were more of them
-// than one transaction may hold.
-func (l *lane) drain(ctx context.Context) error {
-	if l.open || !l.overflow.Load() {
+// produceTouched produces what a tick made of a partition. A lazy timer may have turned out to
+// have nothing to do: then no transaction is begun for it.
+func (l *lane) produceTouched(ctx context.Context, p *part) error {
+	if !p.task.Touched() {
 		return nil
 	}
-	more := false
+	if err := l.ensureOpen(ctx); err != nil {
+		return err
+	}
+	l.produce(p)
+	return nil
+}
+
+// drain ends the visits that are due at the event watermark and that the events' own transactions
+// did not end: more of them than one may hold, or left by a former life. It settles the lane once
+// a pass over all its partitions, with nothing open, finds none.
+func (l *lane) drain(ctx context.Context) error {
+	if l.open || !l.unsettled.Load() {
+		return nil
+	}
+	more := !l.calls.joined.Load()
 	for _, p := range l.parts {
-		if p.task == nil || !p.dueAt(p.task.Watermark()) {
+		if p.task == nil {
+			more = true // it is being restored
 			continue
 		}
-		if err := l.ensureOpen(ctx); err != nil {
-			return err
+		if !p.dueAt(p.task.Watermark()) {
+			continue
 		}
 		n, err := p.task.Tick(p.task.Watermark())
 		if err != nil {
 			return err
 		}
-		more = more || n == timersPerTickMax
-		l.produce(p)
+		more = more || n > 0
+		if err := l.produceTouched(ctx, p); err != nil {
+			return err
+		}
 	}
-	l.overflow.Store(more) // not before: a run until the end looks at it from beside
+	l.unsettled.Store(more) // not before: a run until the end looks at it from beside
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,10 +30,12 @@ type lane struct {
 	txn  string // transactional id and static member id
 	log  *zap.Logger
 
-	beat     atomic.Int64 // unix ms of the last turn of the loop, for the watchdog
-	overflow atomic.Bool  // more timers are due than one transaction may hold
+	beat atomic.Int64 // unix ms of the last turn of the loop, for the watchdog
+	// unsettled: visits may be due at the event watermark that no committed transaction has ended.
+	unsettled atomic.Bool
 
 	sess  *kgo.GroupTransactSession
+	kill  context.CancelFunc // ends the client with all that it waits for
 	calls *calls
 	parts map[tp]*part // assigned partitions, the ones still restoring too
 
@@ -132,7 +135,11 @@ func (l *lane) begin(ctx context.Context) error {
 	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
 	l.calls = &calls{owned: map[tp]bool{}}
 	l.failed = &failures{}
-	sess, err := kgo.NewGroupTransactSession(append(c.clientOpts(), l.groupOpts()...)...)
+	l.unsettled.Store(true)
+	clientCtx, kill := context.WithCancel(context.Background())
+	l.kill = kill
+	opts := append(c.clientOpts(), kgo.WithContext(clientCtx))
+	sess, err := kgo.NewGroupTransactSession(append(opts, l.groupOpts()...)...)
 	if err != nil {
 		return &StopError{What: "make the client of lane " + l.txn, Cause: err}
 	}
@@ -284,7 +291,7 @@ func (l *lane) ensureOpen(ctx context.Context) error {
 		return l.broken("begin a transaction", err)
 	}
 	l.open, l.openSince = true, time.Now()
-	l.produceCtx, l.cancelProduce = l.host.bound(context.WithoutCancel(ctx), l.host.cfg.TransactionTimeout)
+	l.produceCtx, l.cancelProduce = l.host.produceContext(ctx)
 	return nil
 }
 
@@ -410,12 +417,12 @@ func (l *lane) step(p *part, records []*kgo.Record) error {
 		if err := p.task.Step(r); err != nil {
 			return err
 		}
-		if !r.Attrs.IsControl() {
-			p.arrived = time.Now()
-		}
 		if i%produceEvery == produceEvery-1 {
 			l.produce(p)
 		}
+	}
+	if slices.ContainsFunc(records, func(r *kgo.Record) bool { return !r.Attrs.IsControl() }) {
+		p.arrived = time.Now()
 	}
 	if err := l.expire(p, p.task.Watermark()); err != nil {
 		return err
@@ -424,17 +431,18 @@ func (l *lane) step(p *part, records []*kgo.Record) error {
 	return nil
 }
 
-// expire ends what is due and remembers if more than a transaction may hold is.
+// expire ends what is due, and remembers if that is more than a transaction may hold.
 func (l *lane) expire(p *part, tick session.Time) error {
 	n, err := p.task.Tick(tick)
 	if n == timersPerTickMax {
-		l.overflow.Store(true)
+		l.unsettled.Store(true)
 	}
 	return err
 }
 
 func (l *lane) produce(p *part) {
 	for _, r := range p.task.Ready() {
+		l.failed.given.Add(1)
 		l.sess.Produce(l.produceCtx, r, l.failed.promise)
 	}
 }
@@ -443,12 +451,15 @@ func (l *lane) produce(p *part) {
 // the transaction alone would report success without it. Every client has its own: one that was
 // thrown away may still fail records when its successor has begun.
 type failures struct {
+	given sync.WaitGroup // promises that are not kept or broken yet
+
 	mu  sync.Mutex
 	err error
 	at  *kgo.Record
 }
 
 func (f *failures) promise(r *kgo.Record, err error) {
+	defer f.given.Done()
 	if err == nil {
 		return
 	}
@@ -459,7 +470,9 @@ func (f *failures) promise(r *kgo.Record, err error) {
 	}
 }
 
+// first waits for every promise: a flush does not wait for one that was refused at the door.
 func (f *failures) first() (*kgo.Record, error) {
+	f.given.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.at, f.err
@@ -480,7 +493,7 @@ func (l *lane) discard() {
 		l.close(p)
 	}
 	l.parts = nil
-	l.host.closeClient(l.sess)
+	l.host.closeClient(l.sess, l.kill)
 }
 
 // finish commits the transaction in hand and leaves everything in order.

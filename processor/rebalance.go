@@ -14,6 +14,7 @@ import (
 // a callback that waits, ends a transaction or closes the client would deadlock the group.
 type calls struct {
 	rebalance atomic.Bool // a rebalance waits for AllowRebalance
+	joined    atomic.Bool // the group has said at least once which partitions are ours
 
 	mu     sync.Mutex
 	events []moved
@@ -30,6 +31,7 @@ type moved struct {
 func (c *calls) assigned(_ context.Context, cl *kgo.Client, ps map[string][]int32) {
 	cl.PauseFetchPartitions(ps) // before the first fetch, until the state is restored
 	c.note(ps, true)
+	c.joined.Store(true)
 }
 
 func (c *calls) left(_ context.Context, _ *kgo.Client, ps map[string][]int32) { c.note(ps, false) }
@@ -174,6 +176,7 @@ func (l *lane) openRestored() error {
 		case r := <-p.ready:
 			p.state, p.free, p.task = r.state, r.free, r.task
 			if r.err != nil {
+				p.cancel()
 				delete(l.parts, p.tp)
 				l.shut(p)
 				return r.err
@@ -188,14 +191,19 @@ func (l *lane) openRestored() error {
 	return nil
 }
 
-// close gives a partition back. What its open transaction did is dropped.
+// close gives a partition back. What its open transaction did is dropped. A restore may take a
+// while to notice: it is waited for beside the lane, and the next owner here waits for it.
 func (l *lane) close(p *part) {
 	p.cancel()
-	if p.task == nil {
+	if p.task != nil {
+		l.shut(p)
+		return
+	}
+	l.host.workers.Go(func() {
 		r := <-p.ready
 		p.state, p.free = r.state, r.free
-	}
-	l.shut(p)
+		l.shut(p)
+	})
 }
 
 func (l *lane) shut(p *part) {

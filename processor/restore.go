@@ -47,7 +47,9 @@ func parseOffsetMeta(s string) (offsetMeta, bool) {
 // closed. Errors that another try can mend come as *resetError.
 func (h *host) restore(ctx context.Context, x tp, txn string) restored {
 	if x.id >= h.partitions {
-		return restored{err: h.grown(x.topic, x.id+1, h.partitions)}
+		return restored{err: &StopError{What: fmt.Sprintf(
+			"the input topic %s has a partition %d now, it had %d partitions before",
+			x.topic, x.id, h.partitions), Do: rescale}}
 	}
 	free, err := h.acquire(ctx, x)
 	if err != nil {
@@ -55,20 +57,44 @@ func (h *host) restore(ctx context.Context, x tp, txn string) restored {
 	}
 	r := restored{free: free}
 	var from int64
-	if r.state, from, r.err = h.recover(ctx, x, txn); r.err != nil {
-		var s *StopError
-		if !errors.As(r.err, &s) {
-			r.err = &resetError{"restore " + x.String(), r.err}
-		}
+	if r.state, from, r.err = h.recoverFor(ctx, x, txn); r.err != nil {
 		return r
 	}
 	topics := h.cfg.topics(x.topic)
 	r.task = NewTask(h.cfg.Rules, h.cfg.Codec, r.state, x.topic, x.id, topics, h.cfg.Policy)
 	r.task.SkipTo(from)
+	r.task.deadMax = int(h.batchBytes(h.cfg.DeadLetters))
 	for offset, bad := range h.poisonOf(x) {
 		r.task.Poison(offset, bad)
 	}
 	return r
+}
+
+// recoverFor tries to recover for as long as only brokers stand against it, so that the lane's
+// other partitions go on. It ends with ctx, and with what only an operator can mend.
+func (h *host) recoverFor(ctx context.Context, x tp, txn string) (*state.Partition, int64, error) {
+	b := newBackoff()
+	for {
+		p, from, err := h.recover(ctx, x, txn)
+		var stop *StopError
+		switch {
+		case err == nil, errors.As(err, &stop):
+			return p, from, err
+		case ctx.Err() != nil || h.halted() || h.store.Err() != nil:
+			return p, from, &resetError{"restore " + x.String(), err}
+		}
+		wait := b.next()
+		h.log.Warn("the partition cannot be restored yet", zap.Stringer("partition", x),
+			zap.Error(err), zap.Duration("again_in", wait))
+		if p != nil {
+			if err := p.Close(); err != nil {
+				return nil, 0, &resetError{"restore " + x.String(), err}
+			}
+		}
+		if err := h.pause(ctx, wait); err != nil {
+			return nil, 0, &resetError{"restore " + x.String(), err}
+		}
+	}
 }
 
 // recover returns the partition's state as of the committed offset, and that offset.
@@ -198,6 +224,10 @@ func (h *host) catchUp(
 				"the committed offset is %d and the state of the same transaction is at %d", at.At, local.Offset))
 		}
 		return p, nil
+	}
+	if have && local.ChangelogID == h.changelogID(x.topic) && local.Seq > target.seq {
+		return p, h.refuse(x, fmt.Sprintf(
+			"the committed offset went back to %d, %d was confirmed here", at.At, local.Offset))
 	}
 	var err error
 	if have && h.tailWillDo(x, local, target) {

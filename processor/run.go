@@ -239,7 +239,7 @@ func (h *host) compare(ctx context.Context) error {
 			return &StopError{What: "the input topic " + in + " was deleted and created again",
 				Do: inputRecreated}
 		case len(d.Partitions) != int(h.partitions):
-			return &StopError{What: fmt.Sprintf("the input topic %s has %d partitions now, %d before",
+			return &StopError{What: fmt.Sprintf("the input topic %s has %d partitions now, it had %d partitions before",
 				in, len(d.Partitions), h.partitions),
 				Do: rescale}
 		}
@@ -262,7 +262,7 @@ func (h *host) untilEnd(ctx context.Context, lanes []*lane, done func()) {
 			if e, err := h.adm.ListCommittedOffsets(ctx, h.cfg.Input...); err == nil && e.Error() == nil {
 				ends = e
 			}
-		} else if h.reached(ctx, ends) && !overflows(lanes) {
+		} else if h.reached(ctx, ends) && !unsettled(lanes) {
 			done()
 			return
 		}
@@ -272,9 +272,9 @@ func (h *host) untilEnd(ctx context.Context, lanes []*lane, done func()) {
 	}
 }
 
-func overflows(lanes []*lane) bool {
+func unsettled(lanes []*lane) bool {
 	for _, l := range lanes {
-		if l.overflow.Load() {
+		if l.unsettled.Load() {
 			return true
 		}
 	}

@@ -43,6 +43,8 @@ type Task struct {
 
 	// poison holds offsets whose records the broker refused, with what is said of them.
 	poison map[int64]*schemas.BadInput
+	// deadMax is what a record of the dead-letter topic may take, in bytes; 0: anything.
+	deadMax int
 
 	box     box
 	scanned schemas.Scanned
@@ -190,23 +192,6 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	return nil
 }
 
-func deadOf(d session.Dead) *schemas.BadInput {
-	switch d {
-	case session.DeadInvalidID:
-		return &schemas.BadInput{Reason: schemas.InvalidID, Message: "the session id is not valid"}
-	case session.DeadTooLate:
-		return &schemas.BadInput{
-			Reason:  schemas.TooLate,
-			Message: "the event is older than the watermark by more than time.lateness",
-		}
-	case session.DeadNoTime:
-		return &schemas.BadInput{
-			Reason: schemas.NoTime, Message: "the time is outside the years 1 to 9999",
-		}
-	}
-	return nil
-}
-
 // note counts each bit of a set.
 func note[N ~uint16](counts *[16]int64, set N) {
 	for ; set != 0; set &= set - 1 {
@@ -270,35 +255,6 @@ func (t *Task) visit(source, anonymousID []byte, e *session.Ended, decidedAt int
 	r.Topic, r.Partition, r.Key = t.topics.Visits, t.partition, key
 	r.Value = t.box.keep(t.codec.AppendEnded(t.box.room(endedBytes), source, anonymousID, e, o))
 	t.Stats.Visits++
-}
-
-// refuse sends a bad event where the policy says.
-func (t *Task) refuse(in *kgo.Record, bad *schemas.BadInput) error {
-	t.Stats.Dead[bad.Reason]++
-	switch t.policy.Of(bad.Reason) {
-	case Pass:
-		t.forward(in, nil)
-		return nil
-	case Fail:
-		return &StopError{
-			What: fmt.Sprintf("record %s/%d@%d is bad (%s: %s) and dead_letters.on says fail",
-				t.topic, t.partition, in.Offset, bad.Reason, bad.Message),
-			Do: "mend or skip the record, or set dead_letters.on." + string(bad.Reason) +
-				" to dead_letter or pass",
-		}
-	}
-	r := t.box.add(in.Offset)
-	r.Topic, r.Partition = t.topics.DeadLetters, t.partition
-	r.Key, r.Value, r.Timestamp = in.Key, in.Value, in.Timestamp
-	r.Headers = make([]kgo.RecordHeader, 0, len(in.Headers)+len(t.headers))
-	r.Headers = append(r.Headers, in.Headers...)
-	t.headers = schemas.DeadLetterHeaders(t.headers[:0], t.topic, t.partition, in.Offset, bad)
-	for _, h := range t.headers {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-	}
-	t.box.bytes += len(in.Value)
-	t.Stats.DeadLetters++
-	return nil
 }
 
 // Tick ends the visits that are due at a tick watermark, at most timersPerTickMax of them, and

@@ -243,3 +243,41 @@ func TestContinuous(t *testing.T) {
 		}
 	}
 }
+
+// Kafka counts a batch as it is compressed, the client a record as it is: what passes the input's
+// limit may not fit the dead-letter topic. It must not stop the pipeline.
+func TestDeadLetter_IsCutToFitItsTopic(t *testing.T) {
+	const limit = 4096
+	for _, c := range []struct {
+		name                string
+		key, value, headers int
+		want                string
+	}{
+		{"WhatFitsIsWhole", 10, 3000, 1, ""},
+		{"TheValueFirst", 10, 100_000, 1, "value of 100000 bytes"},
+		{"ThenTheHeaders", 10, 100_000, 1000, "value of 100000 bytes, 1000 headers"},
+		{"ThenTheKey", 50_000, 100_000, 1000,
+			"value of 100000 bytes, 1000 headers, key of 50000 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			task, _ := newBenchTask(t)
+			task.deadMax = limit
+			in := &kgo.Record{Key: make([]byte, c.key), Value: make([]byte, c.value)}
+			for range c.headers {
+				in.Headers = append(in.Headers, kgo.RecordHeader{Key: "k", Value: []byte("v")})
+			}
+			if err := task.Step(in); err != nil {
+				t.Fatal(err)
+			}
+			ready := task.Ready()
+			if len(ready) != 1 || ready[0].Topic != "dead" || recordBytes(ready[0]) > limit {
+				t.Fatalf("%d records, the first of %d bytes", len(ready), recordBytes(ready[0]))
+			}
+			last := ready[0].Headers[len(ready[0].Headers)-1]
+			if got := last.Key == headerErrorCut; got != (c.want != "") ||
+				got && string(last.Value) != c.want {
+				t.Errorf("the last header is %s: %s", last.Key, last.Value)
+			}
+		})
+	}
+}

@@ -90,6 +90,9 @@ func Inspect(ctx context.Context, adm *kadm.Client, c *Config) (*Topology, error
 			return nil, fmt.Errorf("look up the topics' settings: %w", err)
 		}
 		for _, rc := range rcs {
+			if rc.Err != nil {
+				return nil, fmt.Errorf("look up the settings of topic %s: %w", rc.Name, rc.Err)
+			}
 			m := map[string]string{}
 			for _, kv := range rc.Configs {
 				m[kv.Key] = kv.MaybeValue()

@@ -1,0 +1,94 @@
+package processor
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionizer/schemas"
+	"sessionizer/session"
+)
+
+func deadOf(d session.Dead) *schemas.BadInput {
+	switch d {
+	case session.DeadInvalidID:
+		return &schemas.BadInput{Reason: schemas.InvalidID, Message: "the session id is not valid"}
+	case session.DeadTooLate:
+		return &schemas.BadInput{
+			Reason:  schemas.TooLate,
+			Message: "the event is older than the watermark by more than time.lateness",
+		}
+	case session.DeadNoTime:
+		return &schemas.BadInput{
+			Reason: schemas.NoTime, Message: "the time is outside the years 1 to 9999",
+		}
+	}
+	return nil
+}
+
+// refuse sends a bad event where the policy says.
+func (t *Task) refuse(in *kgo.Record, bad *schemas.BadInput) error {
+	t.Stats.Dead[bad.Reason]++
+	switch t.policy.Of(bad.Reason) {
+	case Pass:
+		t.forward(in, nil)
+		return nil
+	case Fail:
+		return &StopError{
+			What: fmt.Sprintf("record %s/%d@%d is bad (%s: %s) and dead_letters.on says fail",
+				t.topic, t.partition, in.Offset, bad.Reason, bad.Message),
+			Do: "mend or skip the record, or set dead_letters.on." + string(bad.Reason) +
+				" to dead_letter or pass",
+		}
+	}
+	r := t.box.add(in.Offset)
+	r.Topic, r.Partition = t.topics.DeadLetters, t.partition
+	r.Key, r.Value, r.Timestamp = in.Key, in.Value, in.Timestamp
+	t.headers = schemas.DeadLetterHeaders(t.headers[:0], t.topic, t.partition, in.Offset, bad)
+	r.Headers = make([]kgo.RecordHeader, 0, len(in.Headers)+len(t.headers)+1)
+	r.Headers = append(r.Headers, in.Headers...)
+	for _, h := range t.headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	t.cut(r, len(in.Headers))
+	t.box.bytes += len(r.Value)
+	t.Stats.DeadLetters++
+	return nil
+}
+
+// headerErrorCut is the header of a dead letter that could not hold all of its record: what was
+// left out. The record itself is at its place in the input.
+const headerErrorCut = "__sessionizer.errors.cut"
+
+// cut makes a dead letter fit its topic. A topic's limit counts a batch as it is compressed, the
+// client counts a record as it is: an event that compresses well passes the input's limit and not
+// the client's, and must not stop the pipeline. The value is cut first, then the record's own
+// headers go, then the key is cut.
+func (t *Task) cut(r *kgo.Record, own int) {
+	const room = 512 // for the header that says so, and the batch around the record
+	if t.deadMax == 0 || recordBytes(r) <= t.deadMax {
+		return
+	}
+	what := fmt.Sprintf("value of %d bytes", len(r.Value))
+	r.Value = r.Value[:max(0, len(r.Value)-(recordBytes(r)+room-t.deadMax))]
+	if recordBytes(r)+room > t.deadMax {
+		what += fmt.Sprintf(", %d headers", own)
+		r.Headers = r.Headers[own:]
+	}
+	if recordBytes(r)+room > t.deadMax {
+		what += fmt.Sprintf(", key of %d bytes", len(r.Key))
+		r.Key = r.Key[:max(0, len(r.Key)-(recordBytes(r)+room-t.deadMax))]
+	}
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerErrorCut, Value: []byte(what)})
+}
+
+// recordBytes is about what a record takes in a batch, before compression.
+func recordBytes(r *kgo.Record) int {
+	const overhead = 128 // of the batch and the record's own lengths
+	n := overhead + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value) + 2*binary.MaxVarintLen32
+	}
+	return n
+}
