@@ -10,6 +10,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -137,6 +138,8 @@ func (n *faultNet) gate() <-chan struct{} {
 }
 
 func (n *faultNet) DialContext(ctx context.Context, network, host string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as kgo's own dialer
+	defer cancel()
 	select {
 	case <-n.gate():
 	case <-ctx.Done():
