@@ -65,6 +65,9 @@ func (a *app) demo(ctx context.Context, o demo.Config, asJSON bool) error {
 	o.Watch, o.Halt = screen.show, a.halt
 	verdict, err := demo.Run(ctx, o)
 	screen.end()
+	if errors.Is(err, context.Canceled) {
+		return errors.New("stopped before there was a verdict")
+	}
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func (a *app) openInputs(ctx context.Context, o *stampOptions) ([]stampInput, er
 			}
 			standard = true
 			inputs = append(inputs, stampInput{name: "-", size: -1, open: func() (io.ReadCloser, error) {
-				return newInterruptible(ctx, a.stdin), nil
+				return newInterruptible(ctx, a.stdin, func() error { return nil }), nil
 			}})
 			continue
 		}
@@ -119,15 +119,26 @@ func (a *app) openInputs(ctx context.Context, o *stampOptions) ([]stampInput, er
 		if err := a.notAnOutput(name, info, o); err != nil {
 			return nil, err
 		}
-		size := int64(-1)
-		if info.Mode().IsRegular() {
-			size = info.Size()
-		}
-		inputs = append(inputs, stampInput{name: name, size: size, open: func() (io.ReadCloser, error) {
-			return os.Open(name)
-		}})
+		inputs = append(inputs, namedInput(ctx, name, info))
 	}
 	return inputs, a.outputsDiffer(o)
+}
+
+// namedInput is a file, or a pipe with a name, whose reads may take as long as
+// those of standard input.
+func namedInput(ctx context.Context, name string, info os.FileInfo) stampInput {
+	if info.Mode().IsRegular() {
+		return stampInput{name: name, size: info.Size(), open: func() (io.ReadCloser, error) {
+			return os.Open(name)
+		}}
+	}
+	return stampInput{name: name, size: -1, open: func() (io.ReadCloser, error) {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		return newInterruptible(ctx, f, f.Close), nil
+	}}
 }
 
 // notAnOutput refuses to write into a file that is read.

@@ -124,6 +124,7 @@ func blank(text []byte) bool { return len(bytes.Trim(text, " \t\r")) == 0 }
 type interruptible struct {
 	ctx    context.Context
 	chunks chan chunk // unbuffered: the reader is one chunk ahead
+	close  func() error
 	left   []byte
 	err    error
 }
@@ -133,8 +134,8 @@ type chunk struct {
 	err   error
 }
 
-func newInterruptible(ctx context.Context, in io.Reader) *interruptible {
-	i := &interruptible{ctx: ctx, chunks: make(chan chunk)}
+func newInterruptible(ctx context.Context, in io.Reader, closer func() error) *interruptible {
+	i := &interruptible{ctx: ctx, chunks: make(chan chunk), close: closer}
 	// This goroutine may outlive its reader by a read that never returns; the
 	// process ends then, and it with it.
 	go func() {
@@ -172,8 +173,7 @@ func (i *interruptible) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close leaves standard input to the process.
-func (i *interruptible) Close() error { return nil }
+func (i *interruptible) Close() error { return i.close() }
 
 // waiting does something before each read, which may take long.
 type waiting struct {
