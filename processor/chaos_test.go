@@ -66,9 +66,13 @@ func (x *crowd) step() {
 		x.frozen[name] = 1 + x.r.IntN(60)
 		m.net.cut()
 	case 3, 4:
-		x.rules = append(x.rules, m.net.rule(&rule{key: key, fate: fate(x.r.IntN(2)), count: 1 + x.r.Int64N(3)}))
+		x.rules = append(x.rules, m.net.rule(&rule{
+			key: key, fate: fate(x.r.IntN(2)), count: 1 + x.r.Int64N(3),
+		}))
 	case 5:
-		x.rules = append(x.rules, m.net.rule(&rule{key: key, fate: fate(x.r.IntN(2)), then: func() { go m.kill() }}))
+		x.rules = append(x.rules, m.net.rule(&rule{
+			key: key, fate: fate(x.r.IntN(2)), then: func() { go m.kill() },
+		}))
 	case 6:
 		m.stop()
 		if x.frozen[name] == 0 {

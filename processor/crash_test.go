@@ -227,7 +227,8 @@ func TestTakeover(t *testing.T) {
 				if !allowed && (denied.Hits() == 0 || took > 90*time.Second) {
 					t.Errorf("without the right (%d refusals) it took %s", denied.Hits(), took)
 				}
-				if n := w.logged("aborted the transaction that the former owner left open"); (n == 0) == allowed {
+				n := w.logged("aborted the transaction that the former owner left open")
+				if (n == 0) == allowed {
 					t.Errorf("%d transactions were taken over", n)
 				}
 				if n := w.logged("lane reset"); n != 0 {

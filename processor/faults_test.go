@@ -55,7 +55,8 @@ func TestProduceFaults(t *testing.T) {
 	t.Run("ARecordThatIsTooLargeWithItsStampGoesToTheDeadLetters", func(t *testing.T) {
 		bubble(t, 1, func(w *world) {
 			c := w.config("a")
-			if err := w.cluster.CreateTopic("out", 1, map[string]string{"max.message.bytes": "20000"}); err != nil {
+			small := map[string]string{"max.message.bytes": "20000"}
+			if err := w.cluster.CreateTopic("out", 1, small); err != nil {
 				t.Fatal(err)
 			}
 			cl := w.client()
@@ -380,7 +381,8 @@ func TestStop(t *testing.T) {
 			soon    = 10 * time.Millisecond
 			closing = time.Second // the client's farewell to a broker that says nothing
 		)
-		for what, limit := range map[string]time.Duration{"running": soon, "away": soon, "frozen": closing} {
+		limits := map[string]time.Duration{"running": soon, "away": soon, "frozen": closing}
+		for what, limit := range limits {
 			bubble(t, 2, func(w *world) {
 				c := w.config("a")
 				w.create(c)

@@ -74,7 +74,8 @@ func (w *world) end() {
 	}
 	for i, l := range w.logs {
 		for _, e := range l.All() {
-			w.t.Logf("%s: %s %s %v", w.names[i], e.Time.UTC().Format("15:04:05.000"), e.Message, e.ContextMap())
+			at := e.Time.UTC().Format("15:04:05.000")
+			w.t.Logf("%s: %s %s %v", w.names[i], at, e.Message, e.ContextMap())
 		}
 	}
 }

@@ -172,8 +172,10 @@ func (h *host) stateFault(cause error) error {
 		return &StopError{What: "the state directory " + h.cfg.StateDir + " is damaged", Cause: cause,
 			Do: "start again: nothing is lost, the changelog has all of it"}
 	}
-	return &StopError{What: "the state directory " + h.cfg.StateDir + " cannot be written", Cause: cause,
-		Do: "make room or mend the disk, then start again: nothing is lost"}
+	return &StopError{
+		What: "the state directory " + h.cfg.StateDir + " cannot be written", Cause: cause,
+		Do: "make room or mend the disk, then start again: nothing is lost",
+	}
 }
 
 // replaced is the end of a process whose static name another one has taken.

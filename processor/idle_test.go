@@ -168,7 +168,8 @@ func TestIdle(t *testing.T) {
 			if n := len(w.audit()); n != customers {
 				t.Errorf("%d visits have ended, want %d", n, customers)
 			}
-			if seq, _ := parseOffsetMeta(w.cluster.GroupInfo("g").Commits["events"][0].Metadata); seq.seq < 3 {
+			commit := w.cluster.GroupInfo("g").Commits["events"][0]
+			if seq, _ := parseOffsetMeta(commit.Metadata); seq.seq < 3 {
 				t.Errorf("it took %d transactions, want at least 3", seq.seq)
 			}
 		})

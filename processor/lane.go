@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"sessionizer/session"
 	"sessionizer/state"
 )
 
@@ -124,67 +121,6 @@ func (l *lane) session(ctx context.Context) (err error) {
 		if err := l.turn(ctx); err != nil {
 			return err
 		}
-	}
-}
-
-// begin makes the client. The producer id is initialised first thing: it aborts what a dead
-// predecessor left open, whose pending offsets would otherwise hold back the first fetch until
-// its transaction times out.
-func (l *lane) begin(ctx context.Context) error {
-	c := l.host.cfg
-	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
-	l.calls = &calls{owned: map[tp]bool{}}
-	l.failed = &failures{}
-	l.unsettled.Store(true)
-	clientCtx, kill := context.WithCancel(context.Background())
-	l.kill = kill
-	opts := append(c.clientOpts(), kgo.WithContext(clientCtx))
-	sess, err := kgo.NewGroupTransactSession(append(opts, l.groupOpts()...)...)
-	if err != nil {
-		return &StopError{What: "make the client of lane " + l.txn, Cause: err}
-	}
-	l.sess = sess
-	idCtx, cancel := l.host.bound(ctx, c.TransactionTimeout+c.SessionTimeout)
-	defer cancel()
-	if _, _, err := sess.Client().ProducerID(idCtx); err != nil {
-		defer l.discard()
-		if stop := accessFault("initialise the producer id of "+l.txn, err); stop != nil {
-			return stop
-		}
-		return &resetError{"initialise the producer id of " + l.txn, err}
-	}
-	return nil
-}
-
-func (l *lane) groupOpts() []kgo.Opt {
-	c := l.host.cfg
-	beat := min(heartbeatInterval, c.SessionTimeout/3)
-	return []kgo.Opt{
-		kgo.ConsumerGroup(c.Group),
-		kgo.InstanceID(l.txn),
-		kgo.ConsumeTopics(c.Input...),
-		kgo.Balancers(balancer{kgo.CooperativeStickyBalancer(), l.calls}),
-		kgo.SessionTimeout(c.SessionTimeout),
-		kgo.HeartbeatInterval(beat),
-		kgo.BlockRebalanceOnPoll(),
-		kgo.OnPartitionsAssigned(l.calls.assigned),
-		kgo.OnPartitionsRevoked(l.calls.left),
-		kgo.OnPartitionsLost(l.calls.left),
-		kgo.OnPartitionsCallbackBlocked(l.calls.blocked),
-		kgo.DisableAutoCommit(),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // they say how far a partition was read
-		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
-		kgo.FetchMaxWait(fetchMaxWait),
-		kgo.TransactionalID(l.txn),
-		kgo.TransactionTimeout(c.TransactionTimeout),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(producerLinger),
-		kgo.ProducerBatchCompression(c.Compression, kgo.NoCompression()),
-		kgo.ProducerBatchMaxBytesFn(l.host.batchBytes),
-		kgo.MaxBufferedRecords(txnRecordsMax),
-		kgo.MaxBufferedBytes(txnBytesMax),
-		kgo.RecordPartitioner(newPartitioner(c.DeadLetters)),
 	}
 }
 
@@ -342,146 +278,6 @@ func (l *lane) broken(what string, err error) error {
 		}
 	}
 	return &resetError{what, err}
-}
-
-// work lets the tasks process what was polled, partitions side by side.
-func (l *lane) work(ctx context.Context, fetches kgo.Fetches) error {
-	type batch struct {
-		p       *part
-		records []*kgo.Record
-	}
-	var batches []batch
-	var err error
-	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if len(f.Records) == 0 || err != nil {
-			return
-		}
-		p := l.parts[tp{f.Topic, f.Partition}]
-		if p == nil || p.task == nil {
-			err = &resetError{"take a poll's records",
-				fmt.Errorf("%s/%d is not open here", f.Topic, f.Partition)}
-			return
-		}
-		if err = p.continuous(f.Records[0].Offset, f.LogStartOffset); err == nil {
-			batches = append(batches, batch{p, f.Records})
-		}
-	})
-	if err != nil || len(batches) == 0 {
-		return err
-	}
-	if err := l.ensureOpen(ctx); err != nil {
-		return err
-	}
-	if len(batches) == 1 {
-		return l.step(batches[0].p, batches[0].records)
-	}
-	errs := make([]error, len(batches))
-	var wg sync.WaitGroup
-	for i, b := range batches {
-		wg.Go(func() { errs[i] = l.step(b.p, b.records) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// continuous guards the order of offsets: nothing may lie between the position and the first
-// record but what compaction and transactions leave out of a log.
-func (p *part) continuous(first, logStart int64) error {
-	next := p.task.Next()
-	switch {
-	case next == unknownOffset || first <= next:
-	case logStart > next:
-		return &StopError{
-			What: fmt.Sprintf("%s: the next record is %d, but the log begins at %d", p.tp, next, logStart),
-			Do:   "see OPERATING.md, \"Input lost\"",
-		}
-	}
-	if p.atMost >= 0 {
-		if first > p.atMost {
-			return &resetError{"go on after an abort",
-				fmt.Errorf("%s: expected offset %d or less, got %d", p.tp, p.atMost, first)}
-		}
-		p.atMost = -1
-	}
-	if p.first < 0 {
-		p.first = max(first, next)
-	}
-	return nil
-}
-
-// step processes the records of one partition and produces what comes of them. It is a worker:
-// it runs beside those of other partitions and is joined before the transaction goes on.
-func (l *lane) step(p *part, records []*kgo.Record) error {
-	const produceEvery = 256 // records between hand-overs, so that the client works beside us
-	for i, r := range records {
-		if err := p.task.Step(r); err != nil {
-			return err
-		}
-		if i%produceEvery == produceEvery-1 {
-			l.produce(p)
-		}
-	}
-	if slices.ContainsFunc(records, func(r *kgo.Record) bool { return !r.Attrs.IsControl() }) {
-		p.arrived = time.Now()
-	}
-	if err := l.expire(p, p.task.Watermark()); err != nil {
-		return err
-	}
-	l.produce(p)
-	return nil
-}
-
-// expire ends what is due, and remembers if that is more than a transaction may hold.
-func (l *lane) expire(p *part, tick session.Time) error {
-	n, err := p.task.Tick(tick)
-	if n == timersPerTickMax {
-		l.unsettled.Store(true)
-	}
-	return err
-}
-
-func (l *lane) produce(p *part) {
-	for _, r := range p.task.Ready() {
-		l.failed.given.Add(1)
-		l.sess.Produce(l.produceCtx, r, l.failed.promise)
-	}
-}
-
-// failures is the first record of the open transaction that the broker did not take. The end of
-// the transaction alone would report success without it. Every client has its own: one that was
-// thrown away may still fail records when its successor has begun.
-type failures struct {
-	given sync.WaitGroup // promises that are not kept or broken yet
-
-	mu  sync.Mutex
-	err error
-	at  *kgo.Record
-}
-
-func (f *failures) promise(r *kgo.Record, err error) {
-	defer f.given.Done()
-	if err == nil {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.err == nil {
-		f.err, f.at = err, r
-	}
-}
-
-// first waits for every promise: a flush does not wait for one that was refused at the door.
-func (f *failures) first() (*kgo.Record, error) {
-	f.given.Wait()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.at, f.err
-}
-
-func (f *failures) clear() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err, f.at = nil, nil
 }
 
 // discard throws the client and everything that is not confirmed away.

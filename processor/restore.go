@@ -22,26 +22,6 @@ type restored struct {
 	err   error
 }
 
-// offsetMeta is the metadata of a committed offset: which transaction of the partition it belongs
-// to, where in the changelog that transaction ends, and how many partitions the input had.
-type offsetMeta struct {
-	seq, changelogEnd int64
-	partitions        int32
-}
-
-// The form of the metadata, text and numbers in decimal.
-const offsetMetaForm = "sessionizer/1 seq=%d changelog=%d partitions=%d"
-
-func (m offsetMeta) String() string {
-	return fmt.Sprintf(offsetMetaForm, m.seq, m.changelogEnd, m.partitions)
-}
-
-func parseOffsetMeta(s string) (offsetMeta, bool) {
-	var m offsetMeta
-	n, err := fmt.Sscanf(s, offsetMetaForm, &m.seq, &m.changelogEnd, &m.partitions)
-	return m, err == nil && n == 3 && m.seq > 0 && m.changelogEnd > 0 && m.partitions > 0
-}
-
 // restore opens the state of a partition and brings it to the transaction that the group's
 // committed offset belongs to. It ends with ctx; what it returns then is of no use but to be
 // closed. Errors that another try can mend come as *resetError.
@@ -399,7 +379,8 @@ func (h *host) replay(
 		err = r.Finish(*last)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("changelog %s/%d: %w", h.cfg.ChangelogTopic(x.topic), x.id, err), r.Abort())
+		err = fmt.Errorf("changelog %s/%d: %w", h.cfg.ChangelogTopic(x.topic), x.id, err)
+		return errors.Join(err, r.Abort())
 	}
 	h.log.Info("state restored", zap.Stringer("partition", x), zap.Int("rows", rows),
 		zap.Bool("tail", from >= 0), zap.Duration("took", time.Since(began)))

@@ -73,7 +73,8 @@ func (h *host) abortOpen(ctx context.Context, x tp, t openTxn) error {
 
 func denied(err error) bool {
 	return errors.Is(err, kerr.TransactionalIDAuthorizationFailed) ||
-		errors.Is(err, kerr.ClusterAuthorizationFailed) || errors.Is(err, kerr.TopicAuthorizationFailed) ||
+		errors.Is(err, kerr.ClusterAuthorizationFailed) ||
+		errors.Is(err, kerr.TopicAuthorizationFailed) ||
 		errors.Is(err, kerr.UnsupportedVersion)
 }
 

@@ -311,7 +311,8 @@ func (t *Task) Load() (records, bytes, rows int) {
 	return t.box.count, t.box.bytes + rowBytes, rows
 }
 
-// ErrNoPosition says that a partition without a position was touched before a record of it was seen.
+// ErrNoPosition says that a partition without a position was touched before a record of it was
+// seen.
 var ErrNoPosition = errors.New("no position")
 
 // Close completes the transaction: it adds the changelog records, the position last. now is the

@@ -33,7 +33,9 @@ type Finding struct {
 	Missing              bool // the topic is not there; CreateTopics can make it
 }
 
-func (f Finding) String() string { return fmt.Sprintf("%s topic %s: %s", f.Role, f.Topic, f.Problem) }
+func (f Finding) String() string {
+	return fmt.Sprintf("%s topic %s: %s", f.Role, f.Topic, f.Problem)
+}
 
 // Topology is the cluster as Run finds it.
 type Topology struct {
@@ -205,13 +207,16 @@ func (t *Topology) inspect(c *Config, p TopicPlan) {
 func (t *Topology) inspectAgainst(in string, p TopicPlan) {
 	want, ok1 := t.Int(in, "retention.ms")
 	got, ok2 := t.Int(p.Name, "retention.ms")
-	if ok1 && ok2 && longer(want, got) != got && strings.Contains(t.Config(p.Name, "cleanup.policy"), "delete") {
-		t.find(p.Name, p.Role, fmt.Sprintf("retention.ms is %d, the input %s has %d", got, in, want), false)
+	deletes := strings.Contains(t.Config(p.Name, "cleanup.policy"), "delete")
+	if ok1 && ok2 && deletes && longer(want, got) != got {
+		t.find(p.Name, p.Role, fmt.Sprintf(
+			"retention.ms is %d, the input %s has %d", got, in, want), false)
 	}
 	want, ok1 = t.Int(in, "max.message.bytes")
 	got, ok2 = t.Int(p.Name, "max.message.bytes")
 	if ok1 && ok2 && got < want {
-		t.find(p.Name, p.Role, fmt.Sprintf("max.message.bytes is %d, the input %s has %d", got, in, want), false)
+		t.find(p.Name, p.Role, fmt.Sprintf(
+			"max.message.bytes is %d, the input %s has %d", got, in, want), false)
 	}
 }
 

@@ -191,10 +191,11 @@ func TestSecurity_MissingRightsAreNamed(t *testing.T) {
 	}
 	address, ca := secureCluster(t, nil, acls...)
 	flags := secured(t, address, ca, password)
-	if r := sessionizer(t, "", append([]string{"topics", "--create"}, flags...)...); r.code != exitFine {
+	r := sessionizer(t, "", append([]string{"topics", "--create"}, flags...)...)
+	if r.code != exitFine {
 		t.Fatal(r.stderr)
 	}
-	r := sessionizer(t, "", append([]string{"run", "--until-end"}, flags...)...)
+	r = sessionizer(t, "", append([]string{"run", "--until-end"}, flags...)...)
 	if r.code != exitFailed || !strings.Contains(r.stderr, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED") ||
 		!strings.Contains(r.stderr, "OPERATING.md") {
 		t.Fatalf("code %d, stderr %s", r.code, r.stderr)

@@ -45,7 +45,8 @@ func brokers(b *testing.B) []string {
 // reports the processor's share of the loop's throughput and its CPU per event in loops.
 func BenchmarkPipeline(b *testing.B) {
 	addrs := brokers(b)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.ProducerBatchCompression(kgo.Lz4Compression()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()))
 	if err != nil {
 		b.Fatal(err)
 	}
