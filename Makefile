@@ -10,7 +10,7 @@ KAFKA    = .kafka/kafka
 # Tests that share a virtual clock need kgo's mutexes as channels (the tag synctests). They run with
 # the race detector, as does what has goroutines; the rest is single-threaded by design.
 RACE     = $(if $(shell command -v $(or $(shell $(GO) env CC),cc) 2>/dev/null),-race)
-PARALLEL = $(patsubst %,./%/...,$(wildcard processor state console cmd internal/sim))
+PARALLEL = $(patsubst %,./%/...,$(wildcard processor state console cmd internal/demo internal/sim))
 
 # make bench BENCH=Scan COUNT=10 BENCH_FILE=bin/before.txt
 BENCH       ?= .
@@ -41,7 +41,7 @@ demo: build ## the whole of it in one process, on an embedded broker, with crash
 
 test: ## the fast tests: no broker, no network
 	$(GO) test $(TEST_FLAGS) ./...
-	$(if $(PARALLEL),$(GO) test $(RACE) -tags synctests $(TEST_FLAGS) $(PARALLEL))
+	$(if $(PARALLEL),$(GO) test $(RACE) -tags synctests -timeout 20m $(TEST_FLAGS) $(PARALLEL))
 
 check: fmt tidy-diff lint ## formatting, vet, lint, modules, layout and style
 	$(GO) test -count=1 ./internal/tidy
