@@ -83,7 +83,7 @@ func TestUntilEnd_EndsWhatAFormerLifeLeft(t *testing.T) {
 		w.produceAll(0, append(events, event("last", 3*3600)))
 		c.UntilEnd = true
 		m := w.start(c)
-		ended := 0
+		var ended int
 		for range 1000 {
 			w.advance(10 * time.Millisecond)
 			if ended = len(w.read("visits")[0]); ended > 0 {
