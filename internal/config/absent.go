@@ -62,10 +62,13 @@ func registryAbsences() []absence {
 	}
 }
 
+// checkAbsences refuses what is asked for and not there. What such a key would
+// need besides is not told: it has no use yet.
 func (l *loader) checkAbsences() {
 	for _, a := range absences() {
 		if origin, given := l.origins[a.key]; given && a.asks(&l.config) {
 			l.fault(origin, a.key, faultf("%s is not available in this version", a.what))
+			l.doubtful[a.key] = true
 		}
 	}
 }

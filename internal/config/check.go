@@ -137,6 +137,9 @@ func (l *loader) checkSASL() {
 	c := &l.config.Kafka
 	const mechanism, password, passwordFile = "kafka.sasl.mechanism", "kafka.sasl.password",
 		"kafka.sasl.password_file"
+	if l.doubtful[mechanism] {
+		return
+	}
 	if c.SASL.Mechanism == "" {
 		l.noEffect("without "+mechanism, mechanism, "kafka.sasl.username", password, passwordFile)
 		return

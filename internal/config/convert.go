@@ -88,18 +88,23 @@ func (c *Config) idType() session.IDType {
 func millis(d time.Duration) session.Millis { return session.Millis(d / time.Millisecond) }
 
 // checkEngine lets the parts of the engine check what they alone know: paths,
-// fields, the rules as a whole. They are asked last, and only where the keys
-// themselves are right, so that nothing is told twice.
+// fields, the rules as a whole. They are asked last, and of the keys that are
+// right so far, so that nothing is told twice.
 func (l *loader) checkEngine() {
-	if len(l.faults) > 0 {
-		return
+	before := l.faults[:len(l.faults):len(l.faults)]
+	config := l.config
+	if !slices.Contains(schemas.Profiles(), config.Profile) {
+		config.Profile = Defaults().Profile // the other keys have a right to be checked too
 	}
-	if _, err := l.config.Codec(); err != nil {
-		l.engineFaults(err)
+	if _, err := config.Codec(); err != nil {
+		l.engineFaults(err, before)
+	}
+	if len(before) > 0 {
+		return // the rules belong together: one that is mended may mend another
 	}
 	rules, err := l.config.SessionRules()
 	if err != nil {
-		l.engineFaults(err)
+		l.engineFaults(err, before)
 		return
 	}
 	for _, sentence := range rules.Warnings() {
@@ -107,16 +112,20 @@ func (l *loader) checkEngine() {
 	}
 }
 
-// engineFaults takes joined errors apart.
-func (l *loader) engineFaults(err error) {
+// engineFaults takes joined errors apart. A key that was faulty before is not
+// told of again, and what is no single key's only where nothing else was.
+func (l *loader) engineFaults(err error, before Faults) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range joined.Unwrap() {
-			l.engineFaults(one)
+			l.engineFaults(one, before)
 		}
 		return
 	}
 	key, problem := l.engineKey(err.Error())
-	l.fault(l.origins[key], key, faultf("%s", problem))
+	told := slices.ContainsFunc(before, func(f Fault) bool { return f.Key == key })
+	if !told && (key != "" || len(before) == 0) {
+		l.fault(l.origins[key], key, faultf("%s", problem))
+	}
 }
 
 // engineKey finds the key that an engine's error begins with, "paths.source: ".
