@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // commands is every subcommand, each in a file of its own.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.completionCommand(),
 		a.demoCommand(),
 		a.runCommand(),
 		a.stampCommand(),

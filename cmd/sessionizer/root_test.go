@@ -38,6 +38,12 @@ func TestRun_WrongUsageExitsWithTwo(t *testing.T) {
 		{"AnUnknownFlag", "sessionizer: unknown flag: --jason\n", []string{"version", "--jason"}},
 		{"AnArgumentTooMany", `sessionizer: unknown command "x" for "sessionizer version"`,
 			[]string{"version", "x"}},
+		{"AShellThatIsNotKnown", "sessionizer: completion: want one of bash, fish, powershell, zsh, " +
+			"found \"tcsh\"\n", []string{"completion", "tcsh"}},
+		{"NoShell", "sessionizer: completion: want one of bash, fish, powershell, zsh, found nothing\n",
+			[]string{"completion"}},
+		{"TwoShells", "sessionizer: completion: want one of bash, fish, powershell, zsh, " +
+			"found \"bash zsh\"\n", []string{"completion", "bash", "zsh"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := sessionizer(t, "", c.args...)
@@ -61,11 +67,13 @@ func TestRun_VersionIsDataOnStandardOutput(t *testing.T) {
 	}
 }
 
-func TestRun_CompletionIsThere(t *testing.T) {
+func TestRun_CompletionKnowsEveryShell(t *testing.T) {
 	t.Chdir(t.TempDir())
-	r := sessionizer(t, "", "completion", "bash")
-	if r.code != exitFine || !strings.Contains(r.stdout, "__start_sessionizer") {
-		t.Fatalf("code %d, stderr %q", r.code, r.stderr)
+	for _, shell := range shells() {
+		r := sessionizer(t, "", "completion", shell)
+		if r.code != exitFine || !strings.Contains(r.stdout, "sessionizer") || r.stderr != "" {
+			t.Errorf("%s: code %d, stderr %q", shell, r.code, r.stderr)
+		}
 	}
 }
 
