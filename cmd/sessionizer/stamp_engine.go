@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -44,9 +41,9 @@ type stamper struct {
 	store  *state.Store
 	task   *processor.Task
 
-	stdout *bufio.Writer
-	visits *fileWriter // nil: no file was named
-	dead   *fileWriter
+	stdout *output // nil: not yet open
+	visits *output // nil: no file was named
+	dead   *output
 	notes  io.Writer // takes the first dead letters where no file takes all; nil: none
 
 	progress *progress
@@ -54,11 +51,13 @@ type stamper struct {
 	offset   int64 // of the next line, over all files
 	bytes    int64 // of the files before this one
 	file     string
-	fileJSON []byte // its name
-	line     int64  // in this file, 1-based
+	fileJSON []byte   // its name
+	again    *os.File // the same file, to read a place a second time; nil: it has only one time
+	line     int64    // in this file, 1-based
 	record   kgo.Record
 	buffer   []byte
-	shown    int // dead letters told on standard error
+	canceled func() error // asked where much is read at once
+	shown    int          // dead letters told on standard error
 }
 
 func newStamper(cfg *config.Config) (s *stamper, err error) {
@@ -105,15 +104,6 @@ func dueIn(rules *session.Rules) func(row []byte) (session.Time, error) {
 	}
 }
 
-func (s *stamper) openOutputs(stdout io.Writer, o *stampOptions) (err error) {
-	s.stdout = bufio.NewWriterSize(stdout, readBytes)
-	if s.visits, err = createFile(o.visits); err != nil {
-		return err
-	}
-	s.dead, err = createFile(o.deadLetters)
-	return err
-}
-
 // run reads all inputs and ends the visits that are open at their end.
 func (s *stamper) run(ctx context.Context, inputs []stampInput) error {
 	for _, in := range inputs {
@@ -130,19 +120,19 @@ func (s *stamper) run(ctx context.Context, inputs []stampInput) error {
 func (s *stamper) read(ctx context.Context, in stampInput) error {
 	file, err := in.open()
 	if err != nil {
-		return fmt.Errorf("read %s: %w", in.name, errors.Unwrap(err))
+		return fmt.Errorf("read %s: %w", in.name, cause(err))
 	}
 	defer file.Close()
 	// Whoever reads our output gets what there is before we wait for more.
 	lines := newLineReader(&waiting{in: file, before: func() error {
-		return errors.Join(ctx.Err(), s.stdout.Flush())
+		return errors.Join(ctx.Err(), s.stdout.flush())
 	}}, s.limit)
-	s.file, s.line = in.name, 0
+	s.file, s.line, s.again, s.canceled = in.name, 0, in.file, ctx.Err
 	if s.fileJSON, err = json.Marshal(in.name); err != nil {
 		return fmt.Errorf("read %s: %w", in.name, err)
 	}
 	if err := lines.begin(); err != nil {
-		return fmt.Errorf("read %s: %w", in.name, err)
+		return s.readError(err)
 	}
 	for {
 		l, err := lines.next()
@@ -151,7 +141,7 @@ func (s *stamper) read(ctx context.Context, in stampInput) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read %s: %w", in.name, err)
+			return s.readError(err)
 		}
 		s.line = l.number
 		if err := s.step(l, lines); err != nil {
@@ -161,6 +151,15 @@ func (s *stamper) read(ctx context.Context, in stampInput) error {
 			s.progress.show(s.bytes+lines.bytes, s.report.Lines)
 		}
 	}
+}
+
+// readError names the input of an error, unless it came from the output that
+// is flushed before each read.
+func (s *stamper) readError(err error) error {
+	if errors.As(err, &writeError{}) {
+		return err
+	}
+	return fmt.Errorf("read %s: %w", s.file, cause(err))
 }
 
 // step processes one line.
@@ -192,41 +191,6 @@ func (s *stamper) step(l line, lines *lineReader) error {
 	return nil
 }
 
-// cutLine deals with a line beyond the limit, which the engine never sees: it
-// is not held in memory as a whole.
-func (s *stamper) cutLine(l line, lines *lineReader) error {
-	message := "the line has more than " + strconv.Itoa(s.limit) + " bytes"
-	s.report.Reasons[string(schemas.Limit)]++
-	switch s.policy {
-	case processor.Fail:
-		return fmt.Errorf("%s:%d: %s and dead_letters.on.limit is fail", s.file, l.number, message)
-	case processor.Pass:
-		if _, err := s.stdout.Write(l.text); err != nil {
-			return err
-		}
-		if _, err := lines.rest(s.stdout); err != nil {
-			return err
-		}
-		s.report.Stamped++
-		return s.stdout.WriteByte('\n')
-	}
-	text := l.text
-	for range utf8.UTFMax - 1 {
-		// The limit may have cut a character in two.
-		if r, n := utf8.DecodeLastRune(text); r != utf8.RuneError || n != 1 {
-			break
-		}
-		text = text[:len(text)-1]
-	}
-	kept := bytes.Clone(text)
-	rest, err := lines.rest(io.Discard)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", s.file, err)
-	}
-	return s.deadLetter(kept, &schemas.BadInput{Reason: schemas.Limit, Message: message},
-		int64(s.limit)+rest)
-}
-
 // drain writes what the engine has made of a line.
 func (s *stamper) drain() error {
 	for _, r := range s.task.Ready() {
@@ -234,8 +198,7 @@ func (s *stamper) drain() error {
 		switch r.Topic {
 		case outputRecords:
 			s.report.Stamped++
-			_, err = s.stdout.Write(r.Value)
-			err = errors.Join(err, s.stdout.WriteByte('\n'))
+			err = s.stdout.writeLine(r.Value)
 		case visitRecords:
 			s.countVisit(r.Value)
 			if s.visits != nil {
@@ -244,7 +207,7 @@ func (s *stamper) drain() error {
 		case deadRecords:
 			bad := badInput(r.Headers)
 			s.report.Reasons[string(bad.Reason)]++
-			err = s.deadLetter(r.Value, bad, 0)
+			err = s.deadLetter(r.Value, bad)
 		}
 		if err != nil {
 			return err
@@ -264,44 +227,6 @@ func (s *stamper) countVisit(visit []byte) {
 	if bytes.Contains(visit, []byte(`,"reason":"merged",`)) {
 		s.report.Sessions--
 	}
-}
-
-// badInput reads back what the engine wrote into a dead letter's headers.
-func badInput(headers []kgo.RecordHeader) *schemas.BadInput {
-	bad := &schemas.BadInput{}
-	for _, h := range headers {
-		switch h.Key {
-		case schemas.HeaderErrorReason:
-			bad.Reason = schemas.Reason(h.Value)
-		case schemas.HeaderErrorMessage:
-			bad.Message = string(h.Value)
-		}
-	}
-	return bad
-}
-
-// deadLetter writes a line's dead letter; size is that of the whole line where
-// original is only its beginning.
-func (s *stamper) deadLetter(original []byte, bad *schemas.BadInput, size int64) error {
-	s.report.DeadLetters++
-	if s.dead == nil {
-		if s.shown++; s.shown <= shownDeadLetters && s.notes != nil {
-			fmt.Fprintf(s.notes, "%s:%d: %v\n", s.file, s.line, bad)
-		}
-		return nil
-	}
-	b := s.buffer[:0]
-	b = append(b, `{"file":`...)
-	b = append(b, s.fileJSON...)
-	if size > 0 {
-		b = append(b, `,"originalBytes":`...)
-		b = strconv.AppendInt(b, size, 10)
-	}
-	object := len(b)
-	b = schemas.AppendDeadLetterLine(b, s.line, original, bad)
-	b[object] = ','
-	s.buffer = b
-	return s.dead.write(b)
 }
 
 // commit confirms the state of what has been written, and ends visits that the
@@ -341,10 +266,7 @@ func (s *stamper) finish() error {
 // close writes what is left in the buffers and removes the state.
 func (s *stamper) close() error {
 	var errs []error
-	if s.stdout != nil {
-		errs = append(errs, s.stdout.Flush())
-	}
-	errs = append(errs, s.visits.close(), s.dead.close())
+	errs = append(errs, s.stdout.close(), s.visits.close(), s.dead.close())
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
@@ -355,40 +277,4 @@ func (s *stamper) close() error {
 		fmt.Fprintf(s.notes, "and %d more: --dead-letters FILE keeps them\n", untold)
 	}
 	return errors.Join(errs...)
-}
-
-// fileWriter is a buffered output file. A nil one has nothing to close.
-type fileWriter struct {
-	file *os.File
-	w    *bufio.Writer
-}
-
-func createFile(name string) (*fileWriter, error) {
-	if name == "" {
-		return nil, nil
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", name, errors.Unwrap(err))
-	}
-	return &fileWriter{file: f, w: bufio.NewWriterSize(f, readBytes)}, nil
-}
-
-func (f *fileWriter) write(b []byte) error {
-	_, err := f.w.Write(b)
-	return err
-}
-
-func (f *fileWriter) writeLine(b []byte) error {
-	return errors.Join(f.write(b), f.w.WriteByte('\n'))
-}
-
-func (f *fileWriter) close() error {
-	if f == nil {
-		return nil
-	}
-	if err := errors.Join(f.w.Flush(), f.file.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", f.file.Name(), err)
-	}
-	return nil
 }

@@ -21,6 +21,7 @@ type lineReader struct {
 	cut    bool   // the last line was cut: text goes on behind the limit
 	ended  bool   // all of the cut line has been read
 	bytes  int64  // read so far
+	start  int64  // where the last line begins
 }
 
 // line is a line without its line feed, valid until the next one is read.
@@ -36,7 +37,7 @@ func newLineReader(in io.Reader, limit int) *lineReader {
 
 // begin skips a byte order mark and refuses what is not lines at all.
 func (r *lineReader) begin() error {
-	head, err := r.in.Peek(4)
+	head, err := r.in.Peek(headBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -45,13 +46,7 @@ func (r *lineReader) begin() error {
 		_, err := r.in.Discard(3)
 		return err
 	}
-	switch {
-	case bytes.HasPrefix(head, []byte("Obj\x01")):
-		return errors.New("it is an Avro container, which is not available in this version")
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")), bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
-		return errors.New("it is compressed: unpack it, with zcat or zstdcat")
-	}
-	return nil
+	return notLines(head)
 }
 
 // next returns the next line, io.EOF behind the last one. What is left of a
@@ -63,6 +58,7 @@ func (r *lineReader) next() (line, error) {
 		}
 	}
 	r.text = r.text[:0]
+	r.start = r.bytes
 	for {
 		part, ended, err := r.part()
 		if err != nil {

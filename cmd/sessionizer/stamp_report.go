@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // stampReport is what the stamp command did.
@@ -62,73 +61,4 @@ func grouped(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
-}
-
-// progress is a line on a terminal that says how far the input has been read.
-// The zero progress and nil say nothing.
-type progress struct {
-	w     io.Writer
-	total int64 // bytes; negative: unknown
-	begun time.Time
-	shown time.Time
-	width int
-}
-
-const progressEvery = 100 * time.Millisecond
-
-// newProgress returns nil where nobody looks.
-func newProgress(w io.Writer, inputs []stampInput) *progress {
-	if !isTerminal(w) {
-		return nil
-	}
-	p := &progress{w: w, begun: time.Now()}
-	for _, in := range inputs {
-		if in.size < 0 {
-			p.total = -1
-		}
-		if p.total >= 0 {
-			p.total += in.size
-		}
-	}
-	return p
-}
-
-// show draws the line, not more often than people see.
-func (p *progress) show(bytes, lines int64) {
-	if p == nil {
-		return
-	}
-	now := time.Now()
-	if now.Sub(p.shown) < progressEvery {
-		return
-	}
-	p.shown = now
-	text := progressText(bytes, p.total, lines, now.Sub(p.begun))
-	fmt.Fprintf(p.w, "\r%-*s", p.width, text)
-	p.width = len(text)
-}
-
-// progressText is "  42 %  12,345 lines  98,765 lines/s" with a bar in front
-// where the size of the input is known.
-func progressText(bytes, total, lines int64, elapsed time.Duration) string {
-	const cells = 24
-	var b strings.Builder
-	if total > 0 {
-		part := min(float64(bytes)/float64(total), 1)
-		full := int(part * cells)
-		fmt.Fprintf(&b, "[%s%s] %3.0f %%  ", strings.Repeat("#", full), strings.Repeat(".", cells-full),
-			part*100)
-	}
-	fmt.Fprintf(&b, "%s lines", grouped(lines))
-	if seconds := elapsed.Seconds(); seconds > 0 {
-		fmt.Fprintf(&b, "  %s lines/s", grouped(int64(float64(lines)/seconds)))
-	}
-	return b.String()
-}
-
-// end takes the line away: the summary says it all.
-func (p *progress) end() {
-	if p != nil && p.width > 0 {
-		fmt.Fprintf(p.w, "\r%*s\r", p.width, "")
-	}
 }

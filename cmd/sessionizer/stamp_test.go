@@ -58,8 +58,8 @@ func TestStamp(t *testing.T) {
 }
 
 func unescape(s string) string {
-	return strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\t`, "\t", `\xff`, "\xff", `\x01`, "\x01", `\bom`, "\ufeff",
-		`\\`, `\`).Replace(s)
+	return strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\t`, "\t", `\xff`, "\xff", `\x01`, "\x01",
+		`\bom`, "\ufeff", `\\`, `\`).Replace(s)
 }
 
 func stampCase(t *testing.T, d *datadriven.TestData, input string) string {
@@ -193,7 +193,7 @@ func TestStamp_EndsWhenItsReaderIsGone(t *testing.T) {
 		stderr: &stderr,
 	})
 	if code != exitFailed ||
-		stderr.String() != "sessionizer: write standard output: its reader has gone away\n" {
+		stderr.String() != "sessionizer: write /dev/stdout: its reader has gone away\n" {
 		t.Fatalf("code %d, stderr %q", code, stderr.String())
 	}
 }
@@ -238,9 +238,9 @@ func TestStamp_RefusesToWriteWhatItReads(t *testing.T) {
 		code   int
 		args   []string
 	}{
-		{"--visits link is an input too", exitUsage, []string{"--visits", "link", "in"}},
-		{"--dead-letters in is an input too", exitUsage, []string{"--dead-letters", "in", "in"}},
-		{"--visits and --dead-letters are both x", exitUsage,
+		{"--visits link is the input in", exitUsage, []string{"--visits", "link", "in"}},
+		{"--dead-letters in is the input in", exitUsage, []string{"--dead-letters", "in", "in"}},
+		{"--visits x and --dead-letters x are the same file", exitUsage,
 			[]string{"--visits", "x", "--dead-letters", "x"}},
 		{"standard output is for the stamped lines: name a file", exitUsage, []string{"--visits", "-"}},
 		{"standard input is named twice", exitUsage, []string{"-", "-"}},

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionizer/processor"
+	"sessionizer/schemas"
+)
+
+// badInput reads back what the engine wrote into a dead letter's headers.
+func badInput(headers []kgo.RecordHeader) *schemas.BadInput {
+	bad := &schemas.BadInput{}
+	for _, h := range headers {
+		switch h.Key {
+		case schemas.HeaderErrorReason:
+			bad.Reason = schemas.Reason(h.Value)
+		case schemas.HeaderErrorMessage:
+			bad.Message = string(h.Value)
+		}
+	}
+	return bad
+}
+
+// deadLetter writes a line's dead letter.
+func (s *stamper) deadLetter(original []byte, bad *schemas.BadInput) error {
+	s.report.DeadLetters++
+	if s.dead == nil {
+		if s.shown++; s.shown <= shownDeadLetters && s.notes != nil {
+			fmt.Fprintf(s.notes, "%s:%d: %v\n", s.file, s.line, bad)
+		}
+		return nil
+	}
+	_, err := s.dead.Write(s.appendDeadLetter(original, bad))
+	return err
+}
+
+// appendDeadLetter is a dead letter in the stamper's buffer.
+func (s *stamper) appendDeadLetter(original []byte, bad *schemas.BadInput) []byte {
+	b := s.buffer[:0]
+	b = append(b, `{"file":`...)
+	b = append(b, s.fileJSON...)
+	object := len(b)
+	b = schemas.AppendDeadLetterLine(b, s.line, original, bad)
+	b[object] = ','
+	s.buffer = b
+	return b
+}
+
+// cutLine deals with a line beyond the limit, which the engine never sees: it
+// is not held in memory as a whole.
+func (s *stamper) cutLine(l line, lines *lineReader) error {
+	bad := &schemas.BadInput{
+		Reason: schemas.Limit, Message: "the line has more than " + strconv.Itoa(s.limit) + " bytes",
+	}
+	switch s.policy {
+	case processor.Fail:
+		return fmt.Errorf("%s:%d: %s and dead_letters.on.limit is fail", s.file, l.number, bad.Message)
+	case processor.Pass:
+		if _, err := s.stdout.Write(l.text); err != nil {
+			return err
+		}
+		if _, err := lines.rest(s.stdout); err != nil {
+			return s.readError(err)
+		}
+		s.report.Stamped++
+		return s.stdout.writeLine(nil)
+	}
+	s.report.Reasons[string(schemas.Limit)]++
+	if s.dead == nil {
+		if _, err := lines.rest(io.Discard); err != nil {
+			return s.readError(err)
+		}
+		return s.deadLetter(nil, bad)
+	}
+	return s.longDeadLetter(l, lines, bad)
+}
+
+// longDeadLetter writes a line that is longer than memory allows. It has to be
+// read twice, since only its end tells whether it is text: from its file, or
+// from a copy on the disk where it came from a pipe.
+func (s *stamper) longDeadLetter(l line, lines *lineReader, bad *schemas.BadInput) error {
+	var text textCheck
+	var first io.Writer = &text
+	source, start := s.again, lines.start
+	if source == nil {
+		spool, err := os.CreateTemp(s.dir, "line-")
+		if err != nil {
+			return fmt.Errorf("make a file for a long line: %w", err)
+		}
+		// The file goes with the directory of the state at the latest.
+		defer func() { _ = errors.Join(spool.Close(), os.Remove(spool.Name())) }()
+		source, start = spool, 0
+		first = io.MultiWriter(&text, spoolWriter{spool})
+	}
+	if _, err := first.Write(l.text); err != nil {
+		return err
+	}
+	rest, err := lines.rest(first)
+	if err != nil {
+		return s.readError(err)
+	}
+	size := int64(len(l.text)) + rest
+	section := io.NewSectionReader(source, start, size)
+	copied, err := s.copyOriginal(&waiting{in: section, before: s.canceled}, text.valid(), bad)
+	if err == nil && copied != size {
+		err = fmt.Errorf("read %s: line %d has changed while it was read", s.file, l.number)
+	}
+	return err
+}
+
+// spoolWriter names what its errors are about.
+type spoolWriter struct{ file *os.File }
+
+func (w spoolWriter) Write(b []byte) (int, error) {
+	n, err := w.file.Write(b)
+	if err != nil {
+		err = writeError{fmt.Errorf("write %s, the copy of a long line: %w", w.file.Name(), cause(err))}
+	}
+	return n, err
+}
+
+// copyOriginal writes a dead letter with an original that is read piece by
+// piece, and returns how many bytes that was.
+func (s *stamper) copyOriginal(in io.Reader, text bool, bad *schemas.BadInput) (int64, error) {
+	s.report.DeadLetters++
+	// The dead letter of an empty line, with its end put off.
+	const end, empty = "\"}\n", `"original":"`
+	b := s.appendDeadLetter(nil, bad)
+	b = b[:len(b)-len(end)]
+	var into io.WriteCloser = &escaper{w: s.dead}
+	if !text {
+		b = append(b[:len(b)-len(empty)], `"originalBase64":"`...)
+		into = base64.NewEncoder(base64.StdEncoding, s.dead)
+	}
+	if _, err := s.dead.Write(b); err != nil {
+		return 0, err
+	}
+	n, err := io.CopyBuffer(into, in, make([]byte, pieceBytes))
+	if err != nil {
+		return n, s.readError(err)
+	}
+	if err := into.Close(); err != nil {
+		return n, err
+	}
+	_, err = s.dead.Write([]byte(end))
+	return n, err
+}
+
+// pieceBytes is how much of a long line is in memory at once.
+const pieceBytes = 64 << 10
+
+// escaper writes text as the inside of a JSON string. Only single bytes are
+// escaped, so characters may be cut between two writes.
+type escaper struct {
+	w   io.Writer
+	buf []byte
+}
+
+func (e *escaper) Write(text []byte) (int, error) {
+	b := e.buf[:0]
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c >= ' ':
+			b = append(b, c)
+		default:
+			b = appendControl(b, c)
+		}
+	}
+	e.buf = b
+	if _, err := e.w.Write(b); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// Close has nothing to end.
+func (e *escaper) Close() error { return nil }
+
+func appendControl(b []byte, c byte) []byte {
+	switch c {
+	case '\b':
+		return append(b, `\b`...)
+	case '\t':
+		return append(b, `\t`...)
+	case '\n':
+		return append(b, `\n`...)
+	case '\f':
+		return append(b, `\f`...)
+	case '\r':
+		return append(b, `\r`...)
+	}
+	return fmt.Appendf(b, `\u%04x`, c)
+}
+
+// textCheck tells whether what is written to it is UTF-8, piece by piece.
+type textCheck struct {
+	tail []byte // the beginning of a character that the last piece did not end
+	bad  bool
+}
+
+func (t *textCheck) Write(p []byte) (int, error) {
+	whole := p
+	if t.bad {
+		return len(whole), nil
+	}
+	for len(t.tail) > 0 && len(p) > 0 {
+		t.tail, p = append(t.tail, p[0]), p[1:]
+		if utf8.FullRune(t.tail) {
+			t.bad = !utf8.Valid(t.tail)
+			t.tail = t.tail[:0]
+		}
+	}
+	end := len(p)
+	for back := 1; back < utf8.UTFMax && back <= len(p); back++ {
+		if at := len(p) - back; utf8.RuneStart(p[at]) {
+			if !utf8.FullRune(p[at:]) {
+				end = at
+			}
+			break
+		}
+	}
+	t.bad = t.bad || !utf8.Valid(p[:end])
+	t.tail = append(t.tail, p[end:]...)
+	return len(whole), nil
+}
+
+// valid says so at the end.
+func (t *textCheck) valid() bool { return !t.bad && len(t.tail) == 0 }
