@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -31,14 +31,20 @@ func (d *demo) feed(feeding, whole context.Context) error {
 		return fmt.Errorf("connect to the embedded broker: %w", err)
 	}
 	defer client.Close()
-	var failed sync.Once
-	var failure error
+	var failed atomic.Pointer[error] // the first one; a flush that is cut short leaves promises open
 	promise := func(_ *kgo.Record, err error) {
 		if err != nil {
-			failed.Do(func() { failure = err })
+			failed.CompareAndSwap(nil, &err)
 			return
 		}
 		d.in.Add(1)
+	}
+	flush := func() error {
+		err := client.Flush(whole)
+		if first := failed.Load(); first != nil {
+			err = errors.Join(err, *first)
+		}
+		return err
 	}
 	generator, sent := d.generator(), int64(0)
 	ticker := time.NewTicker(feedEvery)
@@ -46,8 +52,7 @@ func (d *demo) feed(feeding, whole context.Context) error {
 	for sent < eventsMax {
 		select {
 		case <-feeding.Done():
-			err := client.Flush(whole)
-			return errors.Join(err, failure)
+			return flush()
 		case <-ticker.C:
 		}
 		for range int64(d.config.Rate) * int64(feedEvery) / int64(time.Second) {
@@ -64,7 +69,7 @@ func (d *demo) feed(feeding, whole context.Context) error {
 		}
 	}
 	<-feeding.Done()
-	return errors.Join(client.Flush(whole), failure)
+	return flush()
 }
 
 // watch looks at how far the group is, and tells.
