@@ -87,16 +87,20 @@ func (p Policy) Of(r schemas.Reason) Action { return p.On[r] }
 
 // Limits of one transaction and one poll. They bound memory and the time a rebalance can wait.
 const (
-	pollRecordsMax    = 10_000    // records of one poll
-	txnRecordsMax     = 200_000   // records a transaction may hold before it is committed early
-	txnBytesMax       = 128 << 20 // bytes of values produced, likewise
-	txnRowsMax        = 100_000   // dirty rows of one partition, likewise
-	timersPerTickMax  = 10_000    // visits of one partition ended by time in one step
-	metadataBytesMax  = 4096      // what the broker accepts as offset metadata
-	tickEvery         = 250 * time.Millisecond
-	fetchMaxWait      = 500 * time.Millisecond
-	producerLinger    = 5 * time.Millisecond
-	metadataMaxAge    = 10 * time.Second
+	pollRecordsMax   = 10_000    // records of one poll
+	txnRecordsMax    = 200_000   // records a transaction may hold before it is committed early
+	txnBytesMax      = 128 << 20 // bytes of values produced, likewise
+	txnRowsMax       = 100_000   // dirty rows of one partition, likewise
+	timersPerTickMax = 10_000    // visits of one partition ended by time in one step
+	metadataBytesMax = 4096      // what the broker accepts as offset metadata
+	tickEvery        = 250 * time.Millisecond
+	fetchMaxWait     = 500 * time.Millisecond
+	producerLinger   = 5 * time.Millisecond
+	metadataMaxAge   = 10 * time.Second
+	// metadataMinAge is how long the client waits between looks at the metadata. A produce that a
+	// broker refuses for now, as it may right after a transaction's end, is tried again only after
+	// one: the client's own 5 s would be a stall of as much.
+	metadataMinAge    = 100 * time.Millisecond
 	heartbeatInterval = 3 * time.Second
 	topologyEvery     = 10 * time.Second // how often the partition counts and topic ids are looked up
 	closeWait         = 5 * time.Second  // for a client that is thrown away
@@ -137,6 +141,7 @@ func (c *Config) clientOpts() []kgo.Opt {
 		kgo.ClientID("sessionizer"),
 		kgo.SoftwareNameAndVersion("sessionizer", "1"),
 		kgo.MetadataMaxAge(metadataMaxAge),
+		kgo.MetadataMinAge(metadataMinAge),
 		kgo.DisableClientMetrics(),
 		kgo.WithLogger(clientLog{c.Log}),
 	}

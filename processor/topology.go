@@ -282,9 +282,7 @@ func (t *Topology) Refusal() error {
 
 // Client returns a client for look-ups with a configuration's brokers and credentials.
 func Client(c *Config) (*kgo.Client, error) {
-	// Topics that were just made must not be hidden by what was known before.
-	const fresh = 50 * time.Millisecond
-	cl, err := kgo.NewClient(append(c.clientOpts(), kgo.MetadataMinAge(fresh))...)
+	cl, err := kgo.NewClient(c.clientOpts()...)
 	if err != nil {
 		return nil, &StopError{What: "make the Kafka client", Cause: err}
 	}

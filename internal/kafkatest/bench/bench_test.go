@@ -186,7 +186,8 @@ func copyLoop(b *testing.B, addrs []string, name, input string) {
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxBufferedRecords(200_000),
-		kgo.MaxBufferedBytes(128<<20), kgo.DisableClientMetrics())
+		kgo.MaxBufferedBytes(128<<20), kgo.DisableClientMetrics(),
+		kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		b.Fatal(err)
 	}
