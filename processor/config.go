@@ -98,7 +98,7 @@ const (
 	producerLinger   = 5 * time.Millisecond
 	metadataMaxAge   = 10 * time.Second
 	// metadataMinAge is how long the client waits between looks at the metadata. A produce that a
-	// broker refuses for now, as it may right after a transaction's end, is tried again only after
+	// broker refuses at first, as it may right after a transaction's end, is tried again only after
 	// one: the client's own 5 s would be a stall of as much.
 	metadataMinAge    = 100 * time.Millisecond
 	heartbeatInterval = 3 * time.Second
