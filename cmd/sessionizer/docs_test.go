@@ -30,7 +30,7 @@ func documents(t *testing.T) map[string]string {
 type block struct{ language, text string }
 
 func blocks(document string) (all []block) {
-	fenced := regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+	fenced := regexp.MustCompile("(?ms)^```(\\w*)\n(.*?\n)```$")
 	for _, m := range fenced.FindAllStringSubmatch(document, -1) {
 		all = append(all, block{m[1], m[2]})
 	}
