@@ -191,18 +191,17 @@ func (l *lane) refused(touched []*part, cause error, at *kgo.Record) error {
 	case errors.Is(cause, kerr.MessageTooLarge):
 		return &StopError{What: what, Cause: cause, Do: fmt.Sprintf(
 			"a record of %d bytes is too large for the topic: raise its max.message.bytes", len(at.Value))}
+	case errors.Is(cause, kerr.UnknownTopicOrPartition), errors.Is(cause, kerr.UnknownTopicID),
+		errors.Is(cause, kerr.InconsistentTopicID):
+		return &StopError{What: what, Cause: cause,
+			Do: "the topic was deleted while in use: run `sessionizer topics --create` and start again"}
 	case errors.Is(cause, kerr.InvalidTimestamp):
 		return &StopError{What: what, Cause: cause,
 			Do: "the topic refuses the events' own timestamps: raise its message.timestamp.before.max.ms " +
 				"and message.timestamp.after.max.ms"}
 	}
-	if stop := fetchFault(at.Topic, at.Partition, cause); stop != nil {
-		var s *StopError
-		if errors.As(stop, &s) && !errors.Is(cause, kerr.UnknownTopicOrPartition) {
-			return &StopError{What: what, Cause: cause, Do: s.Do}
-		}
-		return &StopError{What: what, Cause: cause,
-			Do: "the topic was deleted while in use: run `sessionizer topics --create` and start again"}
+	if stop := accessFault(what, cause); stop != nil {
+		return stop
 	}
 	return l.broken(what, cause)
 }
