@@ -38,7 +38,7 @@ func newBenchTask(tb testing.TB) (*Task, []*kgo.Record) {
 		tb.Fatal(err)
 	}
 	store, err := state.Open("state", state.Options{
-		FS: vfs.NewMem(), Cache: 64 << 20, Due: dueOf(&rules),
+		FS: vfs.NewMem(), Cache: 64 << 20, Due: DueOf(&rules),
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -70,7 +70,7 @@ func fetchFault(topic string, partition int32, err error) error {
 		errors.Is(err, kerr.InconsistentTopicID):
 		return &StopError{
 			What:  at + ": the topic was deleted, or deleted and created again",
-			Do:    "see OPERATING.md, \"Input recreated\": the state belongs to the old topic; use a new kafka.group",
+			Do:    inputRecreated,
 			Cause: err,
 		}
 	case errors.As(err, &loss):

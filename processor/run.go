@@ -90,7 +90,7 @@ func open(ctx context.Context, cfg *Config) (*host, error) {
 		return nil, h.abandon(ctx, err)
 	}
 	o := cfg.State
-	o.Due = dueOf(cfg.Rules)
+	o.Due = DueOf(cfg.Rules)
 	if err := h.openStore(o); err != nil {
 		return nil, h.abandon(ctx, &StopError{What: "open the state directory", Cause: err})
 	}
@@ -162,7 +162,8 @@ func (h *host) inspectOnce(ctx context.Context) error {
 	return h.checkGrowth(ctx)
 }
 
-func dueOf(r *session.Rules) func(row []byte) (session.Time, error) {
+// DueOf is the due function of a store of rows that these rules made. Safe for concurrent use.
+func DueOf(r *session.Rules) func(row []byte) (session.Time, error) {
 	var mu sync.Mutex
 	var s session.State
 	return func(row []byte) (session.Time, error) {

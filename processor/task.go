@@ -156,9 +156,6 @@ func (t *Task) StepLine(in *kgo.Record, fallback session.Time) error {
 	return t.step(in, schemas.Record{Key: in.Key, File: true, Fallback: fallback})
 }
 
-// EventTime is the time of the last event that was stepped.
-func (t *Task) EventTime() session.Time { return t.scanned.Event.Time }
-
 func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	if bad := t.codec.Scan(in.Value, at, &t.scanned); bad != nil {
 		return t.refuse(in, bad)
@@ -248,7 +245,7 @@ func (t *Task) visit(source, anonymousID []byte, e *session.Ended, decidedAt int
 	if t.topics.VisitsByAnonymousID {
 		key = append(key, anonymousID...)
 	} else {
-		key = appendUUID(key, e.Session.UUID)
+		key = session.AppendUUID(key, e.Session.UUID)
 	}
 	key = t.box.keep(key)
 	r := t.box.add(decidedAt)
@@ -293,17 +290,6 @@ func (t *Task) Ready() []*kgo.Record { return t.box.take() }
 
 // Origin returns the offset of the input record that a record of Ready came of.
 func (t *Task) Origin(r *kgo.Record) (int64, bool) { return t.box.origin(r) }
-
-// appendUUID appends the text form of a UUID, RFC 9562 section 4.
-func appendUUID(dst []byte, u [16]byte) []byte {
-	for i, b := range u {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			dst = append(dst, '-')
-		}
-		dst = append(dst, "0123456789abcdef"[b>>4], "0123456789abcdef"[b&15])
-	}
-	return dst
-}
 
 // Load says how much the open transaction holds.
 func (t *Task) Load() (records, bytes, rows int) {

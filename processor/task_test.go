@@ -36,7 +36,7 @@ func newTestTask(t *testing.T) (*Task, *state.Partition) {
 		t.Fatal(err)
 	}
 	store, err := state.Open("state", state.Options{
-		FS: vfs.NewCrashableMem(), Cache: 8 << 20, Due: dueOf(&rules),
+		FS: vfs.NewCrashableMem(), Cache: 8 << 20, Due: DueOf(&rules),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ type Origin struct {
 func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
 	s := &e.Session
 	dst = append(dst, `{"type":"track","event":"Visit Ended","messageId":"`...)
-	dst = appendUUID(dst, &s.UUID)
+	dst = session.AppendUUID(dst, s.UUID)
 	dst = append(dst, '-')
 	dst = strconv.AppendUint(dst, uint64(e.Revision), 10)
 	dst = append(dst, `","anonymousId":`...)

@@ -171,21 +171,8 @@ func appendID(dst []byte, id session.ID) []byte {
 	return appendInt(dst, id.Int)
 }
 
-// uuidDigits is where each byte of a UUID stands in its text.
-var uuidDigits = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
-
-// appendUUID appends the 36 characters of RFC 9562, section 4.
-func appendUUID(dst []byte, u *[16]byte) []byte {
-	dst = append(dst, nilUUID...)
-	b := (*[uuidCharacters]byte)(dst[len(dst)-uuidCharacters:])
-	for i, at := range uuidDigits {
-		b[at], b[at+1] = hexDigits[u[i]>>4], hexDigits[u[i]&0xf]
-	}
-	return dst
-}
-
 func appendUUIDText(dst []byte, u *[16]byte) []byte {
 	dst = append(dst, '"')
-	dst = appendUUID(dst, u)
+	dst = session.AppendUUID(dst, *u)
 	return append(dst, '"')
 }

@@ -34,7 +34,7 @@ func TestFieldsOfAStamp(t *testing.T) {
 	flagged.Late, flagged.Clamped, flagged.Duplicate = true, true, true
 	flagged.EventIndex, flagged.GapMs = 0, 9
 	var text strings.Builder
-	text.Write(appendUUID(nil, &uuid))
+	text.Write(session.AppendUUID(nil, uuid))
 	u := text.String()
 
 	full := []string{"full"}

@@ -155,7 +155,7 @@ func (r *Rules) serverID(s *State, e *Event) ID {
 		id := ID{Int: n}
 		switch r.IDType {
 		case IDUUID:
-			s.texts = appendUUID(s.texts, UUID(e.Source, e.AnonymousID, id, IDInt64))
+			s.texts = AppendUUID(s.texts, UUID(e.Source, e.AnonymousID, id, IDInt64))
 			id.Text = s.texts[from:len(s.texts):len(s.texts)]
 		case IDString:
 			s.texts = strconv.AppendInt(s.texts, n, 10)

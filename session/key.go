@@ -41,7 +41,7 @@ func SplitKey(key, scratch []byte) (source, anonymousID []byte, err error) {
 		if len(rest) != 16 {
 			return nil, nil, errKey
 		}
-		return nil, appendUUID(scratch[:0], [16]byte(rest)), nil
+		return nil, AppendUUID(scratch[:0], [16]byte(rest)), nil
 	case keyText:
 		length, n := binary.Uvarint(rest)
 		if n <= 0 || length > uint64(len(rest)-n) {
@@ -105,8 +105,8 @@ func UUID(source, anonymousID []byte, id ID, t IDType) [16]byte {
 // uuidAt is where the two digits of each byte of a UUID stand in its text.
 var uuidAt = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
 
-// appendUUID appends the canonical text of a UUID.
-func appendUUID(dst []byte, uuid [16]byte) []byte {
+// AppendUUID appends the canonical text of a UUID: 36 characters, RFC 9562 section 4.
+func AppendUUID(dst []byte, uuid [16]byte) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, "00000000-0000-0000-0000-000000000000"...)
 	text := (*[uuidTextLength]byte)(dst[len(dst)-uuidTextLength:])

@@ -91,7 +91,7 @@ func TestUUID(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := UUID([]byte(c.source), []byte(c.anonymousID), c.id, c.idType)
-			if text := string(appendUUID(nil, got)); text != c.want {
+			if text := string(AppendUUID(nil, got)); text != c.want {
 				t.Fatalf("got %s, want %s", text, c.want)
 			}
 		})

@@ -108,7 +108,7 @@ func (k *randomKey) clientID() ID {
 		}
 		return ID{Text: fmt.Appendf(nil, "s%d", number)}
 	case IDUUID:
-		return ID{Text: appendUUID(nil, UUID(nil, []byte("ana"), ID{Int: number}, IDInt64))}
+		return ID{Text: AppendUUID(nil, UUID(nil, []byte("ana"), ID{Int: number}, IDInt64))}
 	default:
 		return ID{Int: number}
 	}

@@ -53,7 +53,7 @@ func randomSession(k *rand.Rand) Session {
 	ids := []ID{
 		{Int: 1}, {Int: -1}, {Int: math.MinInt64}, {Int: math.MaxInt64}, {Text: []byte("x")},
 		{Int: 1000, Text: []byte("1000")}, {Int: 1000, Text: []byte("other")},
-		{Text: appendUUID(nil, x.UUID)}, {Int: 7, Text: appendUUID(nil, x.UUID)},
+		{Text: AppendUUID(nil, x.UUID)}, {Int: 7, Text: AppendUUID(nil, x.UUID)},
 		{Text: []byte("1000")}, {Text: []byte("9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91")},
 	}
 	id := func() ID { return ids[k.IntN(len(ids))] }

@@ -319,7 +319,7 @@ func (k *keyFeed) stampText(stamp *Stamp) string {
 		}
 	}
 	if k.show["uuid"] {
-		text += " uuid=" + string(appendUUID(nil, stamp.UUID))
+		text += " uuid=" + string(AppendUUID(nil, stamp.UUID))
 	}
 	if k.show["event_index"] {
 		text += fmt.Sprintf(" event=%d", stamp.EventIndex)

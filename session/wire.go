@@ -171,7 +171,7 @@ func (r *reader) text() []byte {
 	switch {
 	case v == 1:
 		if raw := r.bytes(16); raw != nil {
-			return r.make(appendUUID(r.texts, [16]byte(raw)))
+			return r.make(AppendUUID(r.texts, [16]byte(raw)))
 		}
 		return nil
 	case v&1 != 0:
@@ -208,7 +208,7 @@ func (r *reader) id(uuid *[16]byte, first *ID) ID {
 	case idIntDecimal:
 		id.Text = r.make(strconv.AppendInt(r.texts, id.Int, 10))
 	case idIntUUID, idUUIDText:
-		id.Text = r.make(appendUUID(r.texts, *uuid))
+		id.Text = r.make(AppendUUID(r.texts, *uuid))
 	case idSameAsFirst:
 		if first == nil {
 			r.fail(errForm)

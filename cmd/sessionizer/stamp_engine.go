@@ -79,7 +79,9 @@ func newStamper(cfg *config.Config) (s *stamper, err error) {
 		}
 	}()
 	topic := cfg.Input.Topics[0]
-	s.store, err = state.Open(s.dir, state.Options{Cache: cfg.State.Cache, Due: dueIn(rules)})
+	s.store, err = state.Open(s.dir, state.Options{
+		Cache: cfg.State.Cache, Due: processor.DueOf(rules),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open the state: %w", err)
 	}
@@ -91,17 +93,6 @@ func newStamper(cfg *config.Config) (s *stamper, err error) {
 		processor.Topics{Output: outputRecords, Visits: visitRecords, DeadLetters: deadRecords},
 		policy(cfg))
 	return s, nil
-}
-
-// dueIn reads the due time of a row.
-func dueIn(rules *session.Rules) func(row []byte) (session.Time, error) {
-	return func(row []byte) (session.Time, error) {
-		var s session.State
-		if err := s.Decode(row, nil); err != nil {
-			return session.NoTime, err
-		}
-		return rules.Due(&s), nil
-	}
 }
 
 // run reads all inputs and ends the visits that are open at their end.
