@@ -62,7 +62,7 @@ func (w *world) open() {
 	w.s = openStore(w.t, w.options)
 	w.s.limits = limits{
 		behindBytes: 1 << w.r.IntN(20), behindCommits: 1 + w.r.IntN(4),
-		tailBytes: 1 << (8 + w.r.IntN(16)), runBytes: 1 << (8 + w.r.IntN(16)),
+		tailBytes: 1 << w.r.IntN(10), runBytes: 1 << (8 + w.r.IntN(16)),
 		tableBytes: 1 << (8 + w.r.IntN(16)),
 	}
 	w.p = openPart(w.t, w.s)
