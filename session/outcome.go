@@ -17,13 +17,16 @@ const (
 	TooLate                  // none: too late; the client's session fields are removed
 	Unattached               // none: nothing to attach to; the client's session fields are removed
 	Bypass                   // the payload is left untouched
+	Dropped                  // a rule or dedupe drops the event
 	statuses
 )
 
 // String returns the status as a metric label.
 func (s Status) String() string { return label(statusNames[:], int(s)) }
 
-var statusNames = [statuses]string{"in_session", "no_session", "too_late", "unattached", "bypass"}
+var statusNames = [statuses]string{
+	"in_session", "no_session", "too_late", "unattached", "bypass", "dropped",
+}
 
 // Reason is that of an opening or of an end.
 type Reason uint8
@@ -125,6 +128,7 @@ type Stamp struct {
 	GapMs      Millis // between the session, before it took the event, and the event
 	TimeoutMs  Millis // in force after the event, as configured
 	Client     ID     // as the client sent it
+	Campaign   []byte // as of the event: JSON; empty: none
 }
 
 // Ended is one Visit Ended record.
@@ -148,6 +152,7 @@ func (e *Ended) DurationMs() Millis {
 // they are valid until the next Step or Decode on the same State.
 type Outcome struct {
 	Before []Ended // must be produced ahead of the event; reused between calls
+	Begun  []Ended // at most one Visit Started, revision 0: behind Before, ahead of the event
 	After  []Ended // must be produced behind the event; reused between calls
 	Stamp  Stamp
 	Dead   Dead // not DeadNone: the event is a dead letter; everything else but Notes is empty
@@ -155,7 +160,7 @@ type Outcome struct {
 }
 
 func (out *Outcome) reset() {
-	out.Before, out.After = out.Before[:0], out.After[:0]
+	out.Before, out.Begun, out.After = out.Before[:0], out.Begun[:0], out.After[:0]
 	out.Stamp = Stamp{}
 	out.Dead, out.Notes = DeadNone, 0
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // IDType is the form of session ids.
@@ -76,11 +77,19 @@ type Rules struct {
 	BoundaryAt       bool // a gap of exactly the timeout does not continue: every T is 1 ms shorter
 	SplitUserChange  bool
 	SplitClientStart bool
-	Retained         int    // sessions kept per key; 0: derived by Compile
-	Remembered       int    // forgotten ids kept per key, in Adopt and Enforce
-	OutOfOrder       Millis // the event watermark stays this far behind the greatest event time
-	Lateness         Millis // how long an ended session stays retained
-	Retention        Millis // how long a key's history is kept
+	SplitCampaign    bool
+	MaxDuration      Millis         // a session's greatest span; 0: none
+	MaxEvents        int            // a session's greatest number of events; 0: none
+	Midnight         *time.Location // all events of a session fall on one day there; nil: no matter
+	Started          bool           // Visit Started records are wanted: Outcome.Begun
+	DedupeLast       int            // message ids kept per key; 0: no deduplication
+	DedupeDrop       bool           // duplicates are dropped, not flagged
+	Effects          []Effect       // of the rules, by Event.Rule - 1
+	Retained         int            // sessions kept per key; 0: derived by Compile
+	Remembered       int            // forgotten ids kept per key, in Adopt and Enforce
+	OutOfOrder       Millis         // the event watermark stays this far behind the greatest event time
+	Lateness         Millis         // how long an ended session stays retained
+	Retention        Millis         // how long a key's history is kept
 }
 
 // DefaultRules returns the defaults of the configuration.

@@ -89,6 +89,47 @@ type Event struct {
 	Clamped     bool // the time was later than the record's own and has been clamped
 	UserID      []byte
 	MessageID   []byte
+
+	Rule      uint16    // the first rule that matches: its position in Rules.Effects + 1; 0: none
+	Lifecycle Lifecycle // the app came to the foreground or went to the background
+
+	// What sessions collect, each as the JSON text that is written; empty: the event has none.
+	Place    []byte // of page and screen events: {"url":"..."} or {"screen":"..."}
+	Referrer []byte // a string
+	Campaign []byte // an object; two campaigns are the same if their bytes are. Empty: direct
+	Context  []byte // an object of the members the configuration names
+}
+
+// Lifecycle says that an app has changed sides.
+type Lifecycle uint8
+
+// The changes.
+const (
+	LifecycleNone Lifecycle = iota
+	LifecycleForeground
+	LifecycleBackground
+)
+
+// Class says what an event may do to a session.
+type Class uint8
+
+// The classes. ClassStart is the default.
+const (
+	ClassStart  Class = iota // may open a session and extends it
+	ClassExtend              // extends a session, never opens one
+	ClassAttach              // gets the id of the session it touches and changes nothing of it
+	ClassIgnore              // passes untouched
+	classes
+)
+
+// Effect is what a rule does to the events it is the first to match.
+type Effect struct {
+	Timeout     Millis // instead of the platform's; 0: the platform's
+	MaxDuration Millis // instead of Rules.MaxDuration; 0: that one
+	Class       Class
+	Start       bool // a start marker, which needs no split configured
+	End         bool // the event ends its session
+	Drop        bool // the event goes nowhere
 }
 
 // Text is something a session took from one of its events, with the time and the offset of that
