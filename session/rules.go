@@ -85,9 +85,9 @@ type Rules struct {
 	DedupeLast       int            // message ids kept per key; 0: no deduplication
 	DedupeDrop       bool           // duplicates are dropped, not flagged
 	Effects          []Effect       // of the rules, by Event.Rule - 1
-	Retained         int            // sessions kept per key; 0: derived by Compile
+	Retained         int            // sessions kept per key; 0: derived
 	Remembered       int            // forgotten ids kept per key, in Adopt and Enforce
-	OutOfOrder       Millis         // the event watermark stays this far behind the greatest event time
+	OutOfOrder       Millis         // the event watermark's distance from the greatest event time
 	Lateness         Millis         // how long an ended session stays retained
 	Retention        Millis         // how long a key's history is kept
 }
