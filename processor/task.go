@@ -50,6 +50,7 @@ type Task struct {
 	scanned schemas.Scanned
 	state   session.State
 	outcome session.Outcome
+	decided bool // scanned and outcome are those of the last Step
 	key     []byte
 	row     []byte
 	history []byte
@@ -124,9 +125,20 @@ func (t *Task) Touched() bool { return t.touched }
 // Watermark is the partition's event watermark.
 func (t *Task) Watermark() session.Time { return t.marks.Event }
 
+// Last returns what the last Step or StepLine read and decided, valid until the next call of any
+// method; nil: it decided nothing, since the record is a tombstone, a control record, one that was
+// processed before or no event that could be read. A dead letter of the rules has an Outcome.
+func (t *Task) Last() (*schemas.Scanned, *session.Outcome) {
+	if !t.decided {
+		return nil, nil
+	}
+	return &t.scanned, &t.outcome
+}
+
 // Step processes one input record. An error is not the record's fault: the state cannot be read,
 // or the policy for its kind of badness is to stop.
 func (t *Task) Step(in *kgo.Record) error {
+	t.decided = false
 	if t.next != unknownOffset && in.Offset < t.next {
 		t.Stats.Skipped++
 		return nil
@@ -150,6 +162,7 @@ func (t *Task) Step(in *kgo.Record) error {
 
 // StepLine is Step for a line of a file, whose record timestamp is in the line.
 func (t *Task) StepLine(in *kgo.Record, fallback session.Time) error {
+	t.decided = false
 	t.next, t.touched = in.Offset+1, true
 	t.Stats.In++
 	t.Stats.BytesIn += int64(len(in.Value))
@@ -171,6 +184,7 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	if err := t.state.Err(); err != nil {
 		return t.unreadable(err)
 	}
+	t.decided = true
 	note(&t.Stats.Notes, t.outcome.Notes)
 	note(&t.Stats.ScanNotes, t.scanned.Notes)
 	if bad := deadOf(t.outcome.Dead); bad != nil {
@@ -261,6 +275,7 @@ func (t *Task) Tick(tick session.Time) (int, error) {
 	if tick == session.NoTime {
 		return 0, nil
 	}
+	t.decided = false
 	t.due = t.part.Due(tick, timersPerTickMax, t.due[:0])
 	marks := session.Watermarks{Event: t.marks.Event, Tick: max(tick, t.marks.Event)}
 	for _, key := range t.due {

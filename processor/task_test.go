@@ -139,6 +139,32 @@ func TestTask(t *testing.T) {
 			t.Errorf("%d tombstones, want 1", tombstones)
 		}
 	})
+	t.Run("LastIsWhatTheLastStepDecided", func(t *testing.T) {
+		task, _ := newTestTask(t)
+		if _, out := task.Last(); out != nil {
+			t.Error("it has decided before the first record")
+		}
+		dead := pageAt("ana", 1, 0)
+		dead.Value = []byte("{")
+		for _, c := range []struct {
+			in   *kgo.Record
+			want bool
+		}{
+			{pageAt("ana", 0, 0), true}, {dead, false}, {pageAt("ana", 2, 5), true},
+			{&kgo.Record{Offset: 3}, false}, {pageAt("ana", 4, 7), true}, {pageAt("ana", 0, 0), false},
+		} {
+			if err := task.Step(c.in); err != nil {
+				t.Fatal(err)
+			}
+			scanned, out := task.Last()
+			if (out != nil) != c.want || (scanned != nil) != c.want {
+				t.Fatalf("offset %d: decided %v, want %v", c.in.Offset, out != nil, c.want)
+			}
+			if c.want && (scanned.Event.Offset != c.in.Offset || out.Stamp.Status != session.InSession) {
+				t.Errorf("offset %d: got %d, %v", c.in.Offset, scanned.Event.Offset, out.Stamp.Status)
+			}
+		}
+	})
 	t.Run("TheStoredTickDoesNotGoBack", func(t *testing.T) {
 		task, p := newTestTask(t)
 		if err := task.Step(pageAt("ana", 0, 0)); err != nil {
