@@ -28,6 +28,11 @@ const (
 	pathSessionID
 	pathSessionStart
 	pathEvent
+	pathURL
+	pathScreen
+	pathReferrer
+	pathCampaign
+	pathContext
 
 	pathCount
 )
@@ -35,6 +40,7 @@ const (
 var pathNames = [pathCount]string{
 	"anonymous_id", "source", "user_id", "message_id", "type", "timestamp", "original_timestamp",
 	"received_at", "sent_at", "channel", "library", "session_id", "session_start", "event",
+	"url", "screen", "referrer", "campaign", "context",
 }
 
 // Codec reads and writes events as a profile says. It does not change: any number of goroutines
@@ -248,8 +254,8 @@ func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBu
 // reads reports whether anything is made of what is at a path: a scan has no time for the others.
 func (c *Codec) reads(p path) bool {
 	switch p {
-	case pathEvent:
-		return false // neither a session nor a count depends on an event's name
+	case pathEvent, pathURL, pathScreen, pathReferrer, pathCampaign, pathContext:
+		return false // neither a session nor a count depends on them
 	case pathSentAt:
 		return slices.Contains(c.sources, TimeCorrected)
 	}

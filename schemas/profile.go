@@ -30,10 +30,11 @@ type Profile struct {
 	// sign included.
 	IDCharactersMin int `yaml:"id_characters_min"`
 
-	Kinds  Kinds    `yaml:"kinds"`
-	Mobile Mobile   `yaml:"mobile"`
-	Write  []Write  `yaml:"write"`
-	Remove PathList `yaml:"remove"`
+	Kinds     Kinds     `yaml:"kinds"`
+	Mobile    Mobile    `yaml:"mobile"`
+	Lifecycle Lifecycle `yaml:"lifecycle"`
+	Write     []Write   `yaml:"write"`
+	Remove    PathList  `yaml:"remove"`
 
 	// Source is the YAML it was read from, to be shown.
 	Source []byte `yaml:"-"`
@@ -50,6 +51,13 @@ type Kinds struct {
 type Mobile struct {
 	Channels  []string `yaml:"channels"`
 	Libraries []string `yaml:"libraries"`
+}
+
+// Lifecycle tells by the path event, a name, when an app came to the foreground or went to the
+// background.
+type Lifecycle struct {
+	Foreground []string `yaml:"foreground"`
+	Background []string `yaml:"background"`
 }
 
 // Write is a session member. Exactly one of Value and Object is set.

@@ -108,6 +108,9 @@ type Config struct {
 	TimeSources     []TimeSource   // default: timestamp, originalTimestamp, record
 	FutureTolerance session.Millis // 0: none
 
+	// Rules are tried in their order: the first one that holds is the event's.
+	Rules []Match
+
 	Limits Limits
 }
 
