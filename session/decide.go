@@ -301,7 +301,7 @@ func (r *Rules) isTooLate(s *State, e *Event, watermark Time) bool {
 	if e.Time+Time(r.Lateness) >= watermark || !r.clientInForce(e).IsZero() || r.getsNone(e) {
 		return false
 	}
-	if r.IsGone(s, watermark) {
+	if r.isGone(s, watermark) {
 		return true
 	}
 	live := s.live()

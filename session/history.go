@@ -27,8 +27,9 @@ const droppedBytes = 4
 //	merged into     as appendIDKey writes it; none: forgotten
 //	session         as appendSession writes it; of a merged one the counts are 0
 //
-// and a history row is the version, the number of entries (uvarint), the number of dropped ids
-// (uvarint), 4 bytes of each, oldest first, the entries.
+// and a history row is the version, the resting sessions, the number of entries (uvarint), the
+// number of dropped ids (uvarint), 4 bytes of each, oldest first, the bytes of the entries
+// (uvarint), the entries.
 type history struct {
 	entries []byte // aliases the decoded row until it changes
 	count   int
@@ -50,18 +51,21 @@ func (h *history) isEmpty() bool { return h.count == 0 && len(h.dropped) == 0 }
 // row then.
 func (s *State) AppendHistory(dst []byte) []byte {
 	h := &s.history
-	if h.isEmpty() {
+	if h.isEmpty() && s.rest.count == 0 {
 		return dst
 	}
 	dst = append(dst, historyVersion)
+	dst = s.rest.appendTo(dst)
 	dst = binary.AppendUvarint(dst, uint64(h.count))
 	dst = binary.AppendUvarint(dst, uint64(len(h.dropped)/droppedBytes))
 	dst = append(dst, h.dropped...)
+	dst = binary.AppendUvarint(dst, uint64(len(h.entries)))
 	return append(dst, h.entries...)
 }
 
-// decode reads a row as far as its entries' lengths.
-func (h *history) decode(row []byte) error {
+// decodeHistory reads a row as far as what is read when it is needed: the resting sessions and the
+// entries.
+func (s *State) decodeHistory(row []byte) error {
 	if len(row) == 0 {
 		return nil
 	}
@@ -69,21 +73,22 @@ func (h *history) decode(row []byte) error {
 		return fmt.Errorf("%w %d", errVersion, row[0])
 	}
 	r := reader{b: row[1:]}
+	s.rest.decode(&r)
+	h := &s.history
 	count := r.uvarint()
 	dropped := r.uvarint()
 	if dropped > droppedMax {
 		return errRange
 	}
 	h.dropped = r.bytes(dropped * droppedBytes)
-	h.entries = r.b
-	for i := uint64(0); i < count && r.err == nil; i++ {
-		r.bytes(r.uvarint())
-	}
-	if r.err != nil {
+	h.entries = r.bytes(r.uvarint())
+	switch {
+	case r.err != nil:
 		return r.err
-	}
-	if len(r.b) > 0 {
+	case len(r.b) > 0:
 		return errTrailing
+	case count > uint64(len(h.entries)/sessionBytesMin), count == 0 && len(h.entries) > 0:
+		return errRange
 	}
 	h.count = int(count)
 	return nil
@@ -146,6 +151,13 @@ func (h *history) find(key []byte) (found entry, ok bool) {
 		if bytes.HasPrefix(r.bytes(r.uvarint()), key) {
 			at = from
 		}
+	}
+	if r.err == nil && len(r.b) > 0 {
+		r.err = errTrailing
+	}
+	if r.err != nil {
+		h.damage = fmt.Errorf("look through %d remembered sessions: %w", h.count, r.err)
+		return entry{}, false
 	}
 	if at < 0 {
 		return entry{}, false

@@ -23,7 +23,7 @@ const sessionBytesMin = 24
 //	Stamped            uvarint
 //	Forgotten          1 byte: 0 none, 1 followed by a varint
 //	Messages           uvarint length, bytes
-//	Sessions           uvarint number, then each as appendSession writes it
+//	Sessions           uvarint number, then each as appendSession writes it: those that are open
 func (s *State) AppendRow(dst []byte) []byte {
 	if s.IsEmpty() {
 		return dst
@@ -47,7 +47,7 @@ func (s *State) AppendRow(dst []byte) []byte {
 }
 
 // Decode reads a key's two rows; nil or empty: there is none. Texts alias the rows. What s held
-// before is gone, its buffers are used again. The history's entries are read when they are needed:
+// before is gone, its buffers are used again. The history's sessions are read when they are needed:
 // see Err. On an error s is a new key.
 func (s *State) Decode(row, history []byte) error {
 	s.Reset()
@@ -55,7 +55,7 @@ func (s *State) Decode(row, history []byte) error {
 		s.Reset()
 		return fmt.Errorf("decode row of %d bytes: %w", len(row), err)
 	}
-	if err := s.history.decode(history); err != nil {
+	if err := s.decodeHistory(history); err != nil {
 		s.Reset()
 		return fmt.Errorf("decode history of %d bytes: %w", len(history), err)
 	}

@@ -87,6 +87,12 @@ func randomState(k *rand.Rand) *State {
 	if k.IntN(3) == 0 {
 		s.Messages = []byte("messages")
 	}
+	for range k.IntN(3) {
+		x := randomSession(k)
+		x.Open = false
+		s.Sessions = append(s.Sessions, x)
+	}
+	s.settle()
 	for range k.IntN(4) {
 		s.Sessions = append(s.Sessions, randomSession(k))
 	}
@@ -144,6 +150,56 @@ func TestRow(t *testing.T) {
 			if got, ok := s.read(&e); !ok || !reflect.DeepEqual(got, want) {
 				t.Fatalf("%v\nwant %+v\ngot  %+v", s.Err(), want, got)
 			}
+		}
+	})
+	t.Run("AnEndedSessionIsReadAgain", func(t *testing.T) {
+		k := rand.New(rand.NewPCG(1, 6))
+		for range 1_000 {
+			s := &State{}
+			s.Reset()
+			var want []Session
+			for range 1 + k.IntN(3) {
+				x := randomSession(k)
+				x.Open = false
+				s.Sessions, want = append(s.Sessions, x), append(want, x)
+			}
+			s.settle()
+			if !s.HistoryChanged || len(s.Sessions) > 0 {
+				t.Fatalf("%d ended sessions are left among the open ones", len(s.Sessions))
+			}
+			var got State
+			if err := got.Decode(nil, s.AppendHistory(nil)); err != nil {
+				t.Fatal(err)
+			}
+			got.unpack()
+			if got.Err() != nil || !reflect.DeepEqual(got.Sessions, want) {
+				t.Fatalf("%v\nwant %+v\ngot  %+v", got.Err(), want, got.Sessions)
+			}
+			got.HistoryChanged = false
+			if got.settle(); got.HistoryChanged {
+				t.Fatal("what was unpacked and not changed is written again")
+			}
+		}
+	})
+	t.Run("ADamagedSessionIsAnErrorOnceItIsNeeded", func(t *testing.T) {
+		m := &keyFeed{rules: DefaultRules(), w: Watermarks{Event: NoTime, Tick: NoTime}}
+		first := benchEvent(1)
+		m.step(t, first)
+		m.w.Tick = first.Time + Time(day/2)
+		var s State
+		if err := s.Decode(m.row, m.history); err != nil {
+			t.Fatal(err)
+		}
+		m.rules.Expire(&s, m.w, &m.out)
+		row, history := s.AppendRow(nil), s.AppendHistory(nil)
+		at := bytes.Index(history, s.rest.sessions)
+		copy(history[at:], bytes.Repeat([]byte{0xff}, 8)) // flags that mean nothing
+		if err := s.Decode(row, history); err != nil {
+			t.Fatal(err)
+		}
+		second := benchEvent(2)
+		if m.rules.Step(&s, second, &m.w, &m.out); s.Err() == nil {
+			t.Fatal("a damaged session was taken for one")
 		}
 	})
 	t.Run("ANewKeyHasNoRow", func(t *testing.T) {

@@ -196,11 +196,12 @@ type State struct {
 	Stamped     uint32    // index of the session stamped last; 0: none
 	Forgotten   Time      // greatest max(last + T, changed) of sessions as they were forgotten; NoTime
 	Messages    []byte    // the message ids seen last, for deduplication
-	Sessions    []Session // the retained ones
+	Sessions    []Session // the retained ones that are open
 
 	RowChanged     bool // the row must be written again
 	HistoryChanged bool // the history row must be written again
 
+	rest    rest // the retained ones that are not open
 	history history
 	texts   []byte // holds id texts that are made here; grows until the next Decode
 	touched []int  // scratch of decide: retained sessions the event touches
@@ -219,6 +220,7 @@ func (s *State) clear() {
 	s.Count, s.MaxServerID, s.Stamped, s.Forgotten = 0, 0, 0, NoTime
 	s.Messages = nil
 	s.Sessions = s.Sessions[:0]
+	s.rest.clear()
 	s.history.clear()
 }
 

@@ -22,6 +22,10 @@ func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 	if r.Mode != Assign && e.Invalid != ValidID {
 		out.Notes |= NoteInvalidID
 	}
+	if r.disturbs(s, e.Time, max(w.Event, e.Time-Time(r.OutOfOrder))) {
+		s.unpack()
+	}
+	defer s.settle()
 	if out.Dead = r.dead(s, e, *w); out.Dead != DeadNone {
 		return
 	}
@@ -37,6 +41,10 @@ func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 	r.endDue(s, w.Tick, &out.Before)
 	r.forget(s, w.Event)
 	d := r.decide(s, e, w.Event)
+	if s.rest.count > 0 && !s.rest.unpacked && !d.cause.keepsToOpen() {
+		s.unpack()
+		d = r.decide(s, e, w.Event)
+	}
 	switch d.cause {
 	case causeNone:
 		out.Stamp.Status = NoSession
@@ -58,8 +66,12 @@ func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 // called changes nothing but when records go out: the next Step of the key would do the same first.
 func (r *Rules) Expire(s *State, w Watermarks, out *Outcome) {
 	out.reset()
+	if r.disturbs(s, NoTime, w.Event) {
+		s.unpack()
+	}
 	r.endDue(s, w.Tick, &out.Before)
 	r.forget(s, w.Event)
+	s.settle()
 }
 
 // Due returns the time above which the tick watermark lets Expire end a visit; NoTime: nothing is
@@ -79,6 +91,19 @@ func (r *Rules) Due(s *State) Time {
 // event starts the key anew, whether or not its rows were removed before. No visit of it may be
 // open.
 func (r *Rules) IsGone(s *State, watermark Time) bool {
+	if s.rest.count > 0 && !s.rest.unpacked {
+		s.unpack()
+		defer s.settle()
+	}
+	return r.isGone(s, watermark)
+}
+
+// isGone is IsGone with the resting sessions as they are. Where they need not be unpacked for this
+// watermark they are not forgotten.
+func (r *Rules) isGone(s *State, watermark Time) bool {
+	if s.rest.count > 0 && !s.rest.unpacked {
+		return false
+	}
 	latest := s.Forgotten
 	for i := range s.Sessions {
 		latest = max(latest, r.activeUntil(&s.Sessions[i]))
@@ -189,8 +214,8 @@ func (r *Rules) forget(s *State, watermark Time) {
 		}
 		s.remove(s.picked)
 	}
-	if live >= 0 && r.IsGone(s, watermark) {
-		s.HistoryChanged = s.HistoryChanged || !s.history.isEmpty()
+	if live >= 0 && r.isGone(s, watermark) {
+		s.HistoryChanged = s.HistoryChanged || !s.history.isEmpty() || len(s.rest.sessions) > 0
 		s.clear()
 		s.RowChanged = true
 	}

@@ -31,8 +31,8 @@ const layoutVersion = 1
 // Kinds of rows. They end the key in Pebble and begin the key in the changelog.
 const (
 	kindMeta    = 0x00 // the position; its key is empty
-	kindRow     = 0x01 // the retained sessions
-	kindHistory = 0x02
+	kindRow     = 0x01 // the open sessions
+	kindHistory = 0x02 // the ended and the forgotten ones
 )
 
 // MetaKey is the changelog key of a META record.
