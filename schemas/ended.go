@@ -13,17 +13,28 @@ type Origin struct {
 	DecidedAt int64 // the next input offset when it was decided
 }
 
-// The profile has no say in a Visit Ended record, and AppendEnded needs nothing else of the Codec;
-// it is a method because other formats of the record will.
-
 // AppendEnded appends a Visit Ended record: one JSON object, without white space. Times are RFC
 // 3339, UTC, with milliseconds; durations are milliseconds.
 //
 // Members with nothing to say are left out: userId, source, session.previousId, mergedInto,
-// amendableUntil, firstEventId, lastEventId. The counts are always all there.
+// amendableUntil, firstEventId, lastEventId, foregroundIndex, backgroundIndex, entry, exit,
+// campaign, referrer, context. The counts are always all there.
 func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
+	return c.appendVisit(dst, `{"type":"track","event":"Visit Ended"`, source, anonymousID, e, o)
+}
+
+// AppendStarted appends a Visit Started record, which has the form of Visit Ended: e is of
+// Outcome.Begun, with revision 0, the reason of the opening and no AmendableUntil.
+func (c *Codec) AppendStarted(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
+	return c.appendVisit(dst, `{"type":"track","event":"Visit Started"`, source, anonymousID, e, o)
+}
+
+// appendVisit appends a record about a visit, which begins with the head.
+func (c *Codec) appendVisit(dst []byte, head string, source, anonymousID []byte,
+	e *session.Ended, o Origin) []byte {
 	s := &e.Session
-	dst = append(dst, `{"type":"track","event":"Visit Ended","messageId":"`...)
+	dst = append(dst, head...)
+	dst = append(dst, `,"messageId":"`...)
 	dst = session.AppendUUID(dst, s.UUID)
 	dst = append(dst, '-')
 	dst = strconv.AppendUint(dst, uint64(e.Revision), 10)
@@ -53,8 +64,28 @@ func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o
 		dst = appendTimeText(dst, min(e.AmendableUntil, session.TimeMax))
 	}
 	dst = appendCounts(dst, s)
+	dst = appendCollected(dst, s)
+	return appendOrigin(dst, s, o)
+}
+
+// appendCollected appends what the session has collected. The texts that are JSON stay as they are.
+func appendCollected(dst []byte, s *session.Session) []byte {
+	if s.Foreground != 0 {
+		dst = appendIntMember(dst, `,"foregroundIndex":`, s.Foreground)
+	}
+	if s.Background != 0 {
+		dst = appendIntMember(dst, `,"backgroundIndex":`, s.Background)
+	}
 	dst = appendTextMember(dst, `,"firstEventId":`, s.FirstEvent)
 	dst = appendTextMember(dst, `,"lastEventId":`, s.LastEvent)
+	dst = appendJSONMember(dst, `,"entry":`, s.Entry.Bytes)
+	dst = appendJSONMember(dst, `,"exit":`, s.Exit.Bytes)
+	dst = appendJSONMember(dst, `,"campaign":`, s.Campaign.Bytes)
+	dst = appendJSONMember(dst, `,"referrer":`, s.Referrer.Bytes)
+	return appendJSONMember(dst, `,"context":`, s.Context.Bytes)
+}
+
+func appendOrigin(dst []byte, s *session.Session, o Origin) []byte {
 	dst = append(dst, `,"origin":{"topic":`...)
 	dst = appendText(dst, o.Topic)
 	dst = appendIntMember(dst, `,"partition":`, o.Partition)
@@ -80,6 +111,13 @@ func appendTextMember(dst []byte, label string, text []byte) []byte {
 		return dst
 	}
 	return appendText(append(dst, label...), text)
+}
+
+func appendJSONMember(dst []byte, label string, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
+	}
+	return append(append(dst, label...), text...)
 }
 
 func appendIDMember(dst []byte, label string, id session.ID) []byte {

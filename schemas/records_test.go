@@ -60,6 +60,38 @@ func TestVisitEndedLeavesOutWhatIsNotThere(t *testing.T) {
 	}
 }
 
+func TestVisitEndedSaysWhatTheSessionCollected(t *testing.T) {
+	text := func(s string) session.Text { return session.Text{Bytes: []byte(s)} }
+	e := &session.Ended{Session: session.Session{ID: session.ID{Int: 5}, Foreground: 2, Background: 1,
+		FirstEvent: []byte("m1"), Entry: text(`{"url":"a"}`), Exit: text(`{"screen":"b"}`),
+		Campaign: text(`{"name":"c"}`), Referrer: text(`"d"`), Context: text(`{"os":{"name":"e"}}`)},
+		AmendableUntil: session.NoTime}
+	got := string(codecOf(t, "segment").AppendEnded(nil, nil, []byte("a"), e, Origin{}))
+	const want = `"attached":0},"foregroundIndex":2,"backgroundIndex":1,"firstEventId":"m1",` +
+		`"entry":{"url":"a"},"exit":{"screen":"b"},"campaign":{"name":"c"},"referrer":"d",` +
+		`"context":{"os":{"name":"e"}},"origin":`
+	if !strings.Contains(got, want) || !json.Valid([]byte(got)) {
+		t.Errorf(" got %s\nwant %s", got, want)
+	}
+}
+
+func TestVisitStartedHasTheFormOfVisitEnded(t *testing.T) {
+	e := &session.Ended{Session: session.Session{ID: session.ID{Int: 1000}, Index: 1, Timeout: 5,
+		First: 1000, Last: 1000, Events: 1}, Reason: session.ReasonFirst,
+		AmendableUntil: session.NoTime}
+	got := string(codecOf(t, "segment").AppendStarted(nil, nil, []byte("a"), e, Origin{Topic: "e"}))
+	const want = `{"type":"track","event":"Visit Started",` +
+		`"messageId":"00000000-0000-0000-0000-000000000000-0","anonymousId":"a",` +
+		`"session":{"id":1000,"uuid":"00000000-0000-0000-0000-000000000000","index":1},` +
+		`"reason":"first","revision":0,"startedAt":"1970-01-01T00:00:01.000Z",` +
+		`"endedAt":"1970-01-01T00:00:01.000Z","durationMs":0,"activeMs":0,"timeoutMs":5,` +
+		`"counts":{"events":1,"pages":0,"screens":0,"tracks":0,"late":0,"duplicates":0,"attached":0},` +
+		`"origin":{"topic":"e","partition":0,"firstOffset":0,"lastOffset":0,"decidedAt":0}}`
+	if got != want {
+		t.Errorf(" got %s\nwant %s", got, want)
+	}
+}
+
 func TestVisitEndedIsAmendableNoLongerThanTimeGoes(t *testing.T) {
 	e := &session.Ended{AmendableUntil: session.TimeMax + 1}
 	got := string(codecOf(t, "segment").AppendEnded(nil, nil, []byte("a"), e, Origin{}))
