@@ -36,7 +36,7 @@ func (a *app) stampCommand() *cobra.Command {
 		o.files = args
 		return a.stamp(cmd.Context(), &o)
 	})
-	c.Flags().StringVar(&o.visits, "visits", "", "write the Visit Ended records to `FILE`")
+	c.Flags().StringVar(&o.visits, "visits", "", "write the Visit Ended records, and Visit Started, to `FILE`")
 	c.Flags().StringVar(&o.deadLetters, "dead-letters", "",
 		"write lines that cannot be processed to `FILE`, whole and with the reason")
 	c.Flags().BoolVar(&o.strict, "strict", false, "exit with 1 if there were dead letters")

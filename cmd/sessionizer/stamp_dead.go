@@ -9,25 +9,9 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"sessionizer/processor"
 	"sessionizer/schemas"
 )
-
-// badInput reads back what the engine wrote into a dead letter's headers.
-func badInput(headers []kgo.RecordHeader) *schemas.BadInput {
-	bad := &schemas.BadInput{}
-	for _, h := range headers {
-		switch h.Key {
-		case schemas.HeaderErrorReason:
-			bad.Reason = schemas.Reason(h.Value)
-		case schemas.HeaderErrorMessage:
-			bad.Message = string(h.Value)
-		}
-	}
-	return bad
-}
 
 // deadLetter writes a line's dead letter.
 func (s *stamper) deadLetter(original []byte, bad *schemas.BadInput) error {
@@ -91,7 +75,7 @@ func (s *stamper) longDeadLetter(l line, lines *lineReader, bad *schemas.BadInpu
 	var first io.Writer = &text
 	source, start := s.again, lines.start
 	if source == nil {
-		spool, err := os.CreateTemp(s.dir, "line-")
+		spool, err := os.CreateTemp(s.engine.dir, "line-")
 		if err != nil {
 			return fmt.Errorf("make a file for a long line: %w", err)
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -16,30 +15,16 @@ import (
 	"sessionizer/processor"
 	"sessionizer/schemas"
 	"sessionizer/session"
-	"sessionizer/state"
 )
 
-// The names under which the task hands over its records.
-const (
-	outputRecords = "output"
-	visitRecords  = "visits"
-	deadRecords   = "dead letters"
-)
-
-const (
-	stampBatchRecords = 10_000   // records between two commits of the state
-	stampBatchBytes   = 16 << 20 // bytes of them
-	shownDeadLetters  = 10       // told on standard error where no file takes them
-)
+// shownDeadLetters are told on standard error where no file takes them.
+const shownDeadLetters = 10
 
 // stamper runs the engine over lines.
 type stamper struct {
-	rules  *session.Rules
+	engine *offline
 	policy processor.Action // for lines beyond the limit
 	limit  int
-	dir    string // of the state, gone with the stamper
-	store  *state.Store
-	task   *processor.Task
 
 	stdout *output // nil: not yet open
 	visits *output // nil: no file was named
@@ -60,38 +45,16 @@ type stamper struct {
 	shown    int          // dead letters told on standard error
 }
 
-func newStamper(cfg *config.Config) (s *stamper, err error) {
-	s = &stamper{
+func newStamper(cfg *config.Config) (*stamper, error) {
+	s := &stamper{
 		limit: int(cfg.Limits.Record), policy: policy(cfg).Of(schemas.Limit),
 		report: stampReport{Reasons: map[string]int64{}},
 	}
-	rules, codec, err := engine(cfg)
-	if err != nil {
+	var err error
+	if s.engine, err = newOffline(cfg, offlineOptions{topic: cfg.Input.Topics[0]}); err != nil {
 		return nil, err
 	}
-	s.rules = rules
-	if s.dir, err = os.MkdirTemp("", "sessionizer-stamp-"); err != nil {
-		return nil, fmt.Errorf("make a directory for the state: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	topic := cfg.Input.Topics[0]
-	s.store, err = state.Open(s.dir, state.Options{
-		Cache: cfg.State.Cache, Due: processor.DueOf(rules),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open the state: %w", err)
-	}
-	part, err := s.store.Partition(topic, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open the state: %w", err)
-	}
-	s.task = processor.NewTask(rules, codec, part, topic, 0,
-		processor.Topics{Output: outputRecords, Visits: visitRecords, DeadLetters: deadRecords},
-		policy(cfg))
+	s.engine.take = s.take
 	return s, nil
 }
 
@@ -105,7 +68,7 @@ func (s *stamper) run(ctx context.Context, inputs []stampInput) error {
 			return err
 		}
 	}
-	return s.finish()
+	return s.engine.finish()
 }
 
 func (s *stamper) read(ctx context.Context, in stampInput) error {
@@ -165,44 +128,40 @@ func (s *stamper) step(l line, lines *lineReader) error {
 		s.report.Blank++
 		return nil
 	}
-	greatest := s.task.Watermark()
-	if greatest != session.NoTime {
-		greatest += session.Time(s.rules.OutOfOrder)
-	}
 	s.record = kgo.Record{Topic: outputRecords, Offset: offset, Value: l.text}
-	if err := s.task.StepLine(&s.record, greatest); err != nil {
+	if err := s.engine.line(&s.record); err != nil {
 		return fmt.Errorf("%s:%d: %w", s.file, l.number, err)
 	}
-	if err := s.drain(); err != nil {
+	if _, out := s.engine.task.Last(); out != nil && out.Stamp.Status == session.Dropped {
+		s.report.Dropped++
+	}
+	if err := s.engine.drain(); err != nil {
 		return err
 	}
-	if records, bytes, _ := s.task.Load(); records > stampBatchRecords || bytes > stampBatchBytes {
-		return s.commit(s.task.Watermark())
+	if !s.engine.full() {
+		return nil
 	}
-	return nil
+	if err := s.engine.tick(s.engine.task.Watermark()); err != nil {
+		return err
+	}
+	return s.engine.commit()
 }
 
-// drain writes what the engine has made of a line.
-func (s *stamper) drain() error {
-	for _, r := range s.task.Ready() {
-		var err error
-		switch r.Topic {
-		case outputRecords:
-			s.report.Stamped++
-			err = s.stdout.writeLine(r.Value)
-		case visitRecords:
-			s.countVisit(r.Value)
-			if s.visits != nil {
-				err = s.visits.writeLine(r.Value)
-			}
-		case deadRecords:
-			bad := badInput(r.Headers)
-			s.report.Reasons[string(bad.Reason)]++
-			err = s.deadLetter(r.Value, bad)
+// take writes what the engine has made of a line.
+func (s *stamper) take(r *kgo.Record) error {
+	switch r.Topic {
+	case outputRecords:
+		s.report.Stamped++
+		return s.stdout.writeLine(r.Value)
+	case visitRecords:
+		s.countVisit(r.Value)
+		if s.visits != nil {
+			return s.visits.writeLine(r.Value)
 		}
-		if err != nil {
-			return err
-		}
+	case deadRecords:
+		bad := badInput(r.Headers)
+		s.report.Reasons[string(bad.Reason)]++
+		return s.deadLetter(r.Value, bad)
 	}
 	return nil
 }
@@ -211,6 +170,10 @@ func (s *stamper) drain() error {
 // members are looked for as the codec writes them, without white space; inside
 // of a text they could not stand with their quotes unescaped.
 func (s *stamper) countVisit(visit []byte) {
+	if bytes.Contains(visit, []byte(`,"revision":0,`)) {
+		s.report.VisitsStarted++
+		return
+	}
 	s.report.VisitsEnded++
 	if bytes.Contains(visit, []byte(`,"revision":1,`)) {
 		s.report.Sessions++
@@ -220,50 +183,10 @@ func (s *stamper) countVisit(visit []byte) {
 	}
 }
 
-// commit confirms the state of what has been written, and ends visits that the
-// watermark has passed.
-func (s *stamper) commit(tick session.Time) error {
-	if _, err := s.task.Tick(tick); err != nil {
-		return err
-	}
-	if err := s.drain(); err != nil {
-		return err
-	}
-	if !s.task.Touched() {
-		return nil
-	}
-	if _, err := s.task.Close(1, [16]byte{}, time.Unix(0, 0)); err != nil {
-		return err
-	}
-	return errors.Join(s.task.Commit(0, [16]byte{}), s.store.Err())
-}
-
-// finish ends every open visit as if time ran on.
-func (s *stamper) finish() error {
-	for {
-		n, err := s.task.Tick(session.MaxTime)
-		if err != nil {
-			return err
-		}
-		if err := s.commit(session.NoTime); err != nil {
-			return err
-		}
-		if n == 0 {
-			return nil
-		}
-	}
-}
-
 // close writes what is left in the buffers and removes the state.
 func (s *stamper) close() error {
 	var errs []error
-	errs = append(errs, s.stdout.close(), s.visits.close(), s.dead.close())
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
-	if s.dir != "" {
-		errs = append(errs, os.RemoveAll(s.dir))
-	}
+	errs = append(errs, s.stdout.close(), s.visits.close(), s.dead.close(), s.engine.close())
 	if untold := s.shown - shownDeadLetters; untold > 0 && s.notes != nil {
 		fmt.Fprintf(s.notes, "and %d more: --dead-letters FILE keeps them\n", untold)
 	}

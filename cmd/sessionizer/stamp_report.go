@@ -12,13 +12,15 @@ import (
 
 // stampReport is what the stamp command did.
 type stampReport struct {
-	Lines       int64            `json:"lines"` // read, blank ones included
-	Blank       int64            `json:"blank"` // skipped
-	Stamped     int64            `json:"stamped"`
-	Sessions    int64            `json:"sessions"` // those that others took in not counted
-	VisitsEnded int64            `json:"visitsEnded"`
-	DeadLetters int64            `json:"deadLetters"`
-	Reasons     map[string]int64 `json:"reasons"` // of the dead letters
+	Lines         int64            `json:"lines"` // read, blank ones included
+	Blank         int64            `json:"blank"` // skipped
+	Stamped       int64            `json:"stamped"`
+	Sessions      int64            `json:"sessions"` // those that others took in not counted
+	VisitsStarted int64            `json:"visitsStarted,omitempty"`
+	VisitsEnded   int64            `json:"visitsEnded"`
+	Dropped       int64            `json:"dropped,omitempty"` // by a rule or as duplicates
+	DeadLetters   int64            `json:"deadLetters"`
+	Reasons       map[string]int64 `json:"reasons"` // of the dead letters
 }
 
 // write tells of the run on standard error.
@@ -31,8 +33,14 @@ func (r *stampReport) write(w io.Writer, o *stampOptions) error {
 	if r.Blank > 0 {
 		fmt.Fprintf(&b, " (%s blank)", grouped(r.Blank))
 	}
-	fmt.Fprintf(&b, "\nstamped       %s\nsessions      %s\nvisits ended  %s", grouped(r.Stamped),
-		grouped(r.Sessions), grouped(r.VisitsEnded))
+	fmt.Fprintf(&b, "\nstamped       %s\n", grouped(r.Stamped))
+	if r.Dropped > 0 {
+		fmt.Fprintf(&b, "dropped       %s\n", grouped(r.Dropped))
+	}
+	fmt.Fprintf(&b, "sessions      %s\nvisits ended  %s", grouped(r.Sessions), grouped(r.VisitsEnded))
+	if r.VisitsStarted > 0 {
+		fmt.Fprintf(&b, " (and %s started)", grouped(r.VisitsStarted))
+	}
 	b.WriteString(destination(o.visits))
 	fmt.Fprintf(&b, "\ndead letters  %s", grouped(r.DeadLetters))
 	if r.DeadLetters > 0 {

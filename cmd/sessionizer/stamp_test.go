@@ -266,7 +266,7 @@ func TestStamp_EveryLineComesOut(t *testing.T) {
 	g := events.New(events.Standard(11, 300, 1_767_225_600_000))
 	var input bytes.Buffer
 	var usable int
-	for range 3 * stampBatchRecords {
+	for range 3 * offlineBatchRecords {
 		r := g.Next()
 		input.Write(r.Value)
 		input.WriteByte('\n')
