@@ -52,7 +52,7 @@ type Codec struct {
 	inner  []int            // what session members belong into, but the event itself
 	edges  []edge           // by place: what a splice writes there
 	wants  []fieldSet       // by place: the fields of its edge and of those below it
-	labels []string         // by place: `"name":`
+	labels []string         // by place: `"name":`, nothing for an element of an array
 
 	fields  fieldSet
 	kinds   []kindOf

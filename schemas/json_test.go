@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -144,6 +145,12 @@ func decode(b []byte) (any, error) {
 // lookup is the plain way to a member: through decoded maps, which keep the last of a name.
 func lookup(v any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
+		if list, ok := v.([]any); ok && (name == "0" || name == "1" || name == "12") {
+			if i, _ := strconv.Atoi(name); i < len(list) {
+				v = list[i]
+				continue
+			}
+		}
 		m, ok := v.(map[string]any)
 		if !ok {
 			return nil
@@ -154,7 +161,8 @@ func lookup(v any, path string) any {
 }
 
 var readerPaths = []string{"a", "b", "context", "context.session", "context.session.id",
-	"context.sessionId", "aaaaaaaa", "aaaaaaaab", "aaaaaaaac", "a.b", "b.a.b", "timestamp", "a.é"}
+	"context.sessionId", "aaaaaaaa", "aaaaaaaab", "aaaaaaaac", "a.b", "b.a.b", "timestamp", "a.é",
+	"a.0", "a.0.b", "a.1", "a.12.0.a", "a.01", "a.-1", "b.1.b", "b.a.0", "context.0.1"}
 
 func TestReaderFindsTheLastOfEachName(t *testing.T) {
 	for _, text := range []string{
@@ -166,6 +174,10 @@ func TestReaderFindsTheLastOfEachName(t *testing.T) {
 		`{"context":{"session":{"id":1},"session":{"id":2}}}`, `{"b":{"a":{"b":1},"a":[{"b":2}]}}`,
 		`{"a":"\ud800","b":"\ud83d\ude00x\udc00"}`, `{"timestamp":"\u0032024"}`, `{"a":[1],"b":{"a":1}}`,
 		`{"b":1}`, `{"a":""}`, `{"aaaaaaaa":""}`, `{"context":{"session":[{"id":1}]}}`,
+		`{"a":[]}`, `{"a":[ 1 , "x\u0041" ,2]}`, `{"a":[{"b":1}]}`, `{"a":{"0":{"b":1},"1":2}}`,
+		`{"a":[[1],{"b":1}]}`, `{"a":[{"b":1}],"a":[]}`, `{"a":[{"b":1}],"a":{"1":5}}`, `{"b":[1]}`,
+		`{"b":[1,{"b":2,"b":3}]}`, `{"context":[[1,[2]]]}`, `{"a":[0,1,2,3,4,5,6,7,8,9,0,1,[{"a":7}],3]}`,
+		`{"a":{"01":1,"-1":2}}`, `{"a":[null,null]}`, `{"b":{"a":["é"]}}`, `{"a":["` + pad(20) + `"]}`,
 	} {
 		same(t, newReader(t, readerPaths...), []byte(text))
 	}
@@ -206,6 +218,7 @@ func FuzzReader(f *testing.F) {
 		f.Add(v)
 	}
 	f.Add([]byte(`{"a":{"b":1},"context":{"session":{"id":1,"i\u0064":2}},"a":{"\u00e9":"\ud800"}}`))
+	f.Add([]byte(`{"a":[{"b":1},"x\u0041"],"b":[1,{"b":[]}],"context":[[0,1]],"a":[[],]}`))
 	f.Add([]byte(`{"a":[1,-0.5e+10,{"b":[]},true,false,null,"é€😀\n"]} `))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		same(t, newReader(t, readerPaths...), b)

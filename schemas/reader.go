@@ -20,7 +20,8 @@ type edit struct {
 	// Of a member: its separator in front (a comma, or the brace that opens its object), its name,
 	// its value and the byte behind it, which is a comma or the closing brace.
 	// Of an object's end: start and end are both where a further member goes, sep is the brace
-	// that opened it, after counts its members. Of a null: start and end are its own.
+	// that opened it, after counts its members; of an array's the same. Of a null: start and end
+	// are its own.
 	sep, key, start, end, after int32
 }
 
@@ -28,8 +29,8 @@ type editKind uint8
 
 const (
 	editMember editKind = iota // a session member: it is written anew or removed
-	editEnd                    // the end of an object that session members belong into
-	editNull                   // a null in the place of such an object
+	editEnd                    // the end of an object or array that session members belong into
+	editNull                   // a null in the place of such a one
 )
 
 // reader is a checker that keeps where the values of its paths are. It is reused: no read after
@@ -221,9 +222,12 @@ func (r *reader) known(b []byte, i, id, depth int) int {
 		return r.fail(i, faultEnd)
 	}
 	start, first := i, b[i]
-	if first == '{' && !n.leaf {
+	switch {
+	case first == '{' && !n.leaf:
 		i = r.object(b, i, id, depth)
-	} else {
+	case first == '[' && len(n.elements) > 0:
+		i = r.array(b, i, id, depth)
+	default:
 		i = r.value(b, i, depth)
 		if n.inner && first == 'n' && i > 0 {
 			r.edits = append(r.edits, edit{kind: editNull, node: int32(id),
@@ -232,4 +236,54 @@ func (r *reader) known(b []byte, i, id, depth int) int {
 	}
 	r.slots[id] = slot{start: int32(start), end: int32(i), first: first}
 	return i
+}
+
+// array reads the array at i, as object does an object.
+func (r *reader) array(b []byte, i, id, depth int) int {
+	if depth >= r.depthMax {
+		return r.fail(i, faultDepth)
+	}
+	n := &r.trie[id]
+	open, count, last := i, 0, i+1
+	if i = past(b, i+1); i < len(b) && b[i] == ']' {
+		if n.inner {
+			r.end(id, open, last, count)
+		}
+		return i + 1
+	}
+	for {
+		child := 0
+		if count < len(n.elements) {
+			child = int(n.elements[count])
+		}
+		switch {
+		case child == 0:
+			i = r.value(b, i, depth+1)
+		case i < len(b) && b[i] == '"':
+			start := i
+			r.escaped = false
+			i = r.text(b, start+1)
+			r.keep(child, slot{start: int32(start), end: int32(i), first: '"', escaped: r.escaped})
+		default:
+			i = r.known(b, i, child, depth+1)
+		}
+		if i < 0 {
+			return i
+		}
+		count, last = count+1, i
+		if i = past(b, i); i >= len(b) {
+			return r.fail(i, faultEnd)
+		}
+		if b[i] == ']' {
+			break
+		}
+		if b[i] != ',' {
+			return r.fail(i, faultSyntax)
+		}
+		i = past(b, i+1)
+	}
+	if n.inner {
+		r.end(id, open, last, count)
+	}
+	return i + 1
 }

@@ -67,9 +67,11 @@ func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput {
 		return bad(Malformed, "%s at byte %d", r.fault, r.at)
 	}
 	for _, id := range c.inner {
-		switch r.slots[id].first {
-		case 0, '{', 'n':
-		default:
+		switch first := r.slots[id].first; {
+		case first == 0 || first == 'n':
+		case c.trie[id].array && first != '[':
+			return bad(BadContext, "%s is neither an array nor null", c.trie.path(id))
+		case !c.trie[id].array && first != '{':
 			return bad(BadContext, "%s is neither an object nor null", c.trie.path(id))
 		}
 	}

@@ -79,7 +79,9 @@ func (c *Codec) plan() {
 	for id := len(c.trie) - 1; id >= 0; id-- {
 		n := &c.trie[id]
 		c.wants[id] |= c.edges[id].fields
-		c.labels[id] = string(appendText(nil, n.name)) + ":"
+		if n.parent >= 0 && !c.trie[n.parent].array {
+			c.labels[id] = string(appendText(nil, n.name)) + ":"
+		}
 		if n.parent >= 0 {
 			c.wants[n.parent] |= c.wants[id]
 		}
@@ -206,6 +208,10 @@ func (c *Codec) appendPlace(dst []byte, id int, set fieldSet, st *session.Stamp)
 			}
 		}
 	}
-	dst[open] = '{' // in the place of the first comma
-	return append(dst, '}')
+	brackets := "{}"
+	if c.trie[id].array {
+		brackets = "[]"
+	}
+	dst[open] = brackets[0] // in the place of the first comma
+	return append(dst, brackets[1])
 }

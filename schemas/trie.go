@@ -1,14 +1,17 @@
 package schemas
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // A path names a member of an event: member names from the outside in, with dots between them.
-// Names are compared byte for byte after their escapes are decoded.
+// Names are compared byte for byte after their escapes are decoded. A decimal name (0, 1, ... below
+// pathIndexMax) is also the position of an element where an array is.
 
 // node is a place in an event that some path goes through or ends at. The nodes of a trie are in
 // pre-order: the descendants of node n are those from n+1 up to its end.
@@ -21,6 +24,11 @@ type node struct {
 	owned bool
 	// inner: some descendant is owned.
 	inner bool
+	// array: the descendants that are owned are all inside of its first element: what is written
+	// here is an array, not an object.
+	array bool
+
+	elements []int32 // the children that are elements of an array, by their position; 0: none
 
 	end    int
 	kids   []int // the children, in the order they were added
@@ -105,18 +113,66 @@ func (t *trieBuilder) number(nodes *trie, parent int, above *trieBuilder) (inner
 	t.node = len(*nodes)
 	*nodes = append(*nodes, node{name: t.name, parent: parent, owned: t.owned})
 	var kids []int
+	array := false
 	for _, k := range t.kids {
 		below, err := k.number(nodes, t.node, above)
 		if err != nil {
 			return false, err
 		}
-		inner = inner || below || k.owned
+		if below || k.owned {
+			isElement, err := k.element()
+			if err == nil && inner && isElement != array {
+				err = errors.New("a member beside an element of an array")
+			}
+			if err != nil {
+				return false, fmt.Errorf("session member %s: %w", k.somePath(), err)
+			}
+			inner, array = true, isElement
+		}
 		kids = append(kids, k.node)
 	}
 	n := &(*nodes)[t.node]
 	n.kids, n.leaf, n.inner, n.end = kids, len(kids) == 0, inner, len(*nodes)
+	n.array = array
 	n.makeTable(t.kids)
+	n.makeElements(t.kids)
 	return inner, nil
+}
+
+// element reports whether what is owned here is inside of an element of an array. It must be the
+// first then, which can be made where there is none, and not the element itself: without it the
+// next one would be the first.
+func (t *trieBuilder) element() (bool, error) {
+	i, ok := pathIndex(t.name)
+	if ok && (i != 0 || t.owned) {
+		return true, errors.New("of an array only what is inside of the first element can be ours")
+	}
+	return ok, nil
+}
+
+// somePath is the path of a place, or of one below it that was asked for.
+func (t *trieBuilder) somePath() string {
+	for t.path == "" {
+		t = t.kids[0]
+	}
+	return t.path
+}
+
+// pathIndex returns the position in an array that a name may stand for.
+func pathIndex(name string) (int, bool) {
+	i, err := strconv.Atoi(name)
+	return i, err == nil && i >= 0 && i < pathIndexMax && strconv.Itoa(i) == name
+}
+
+func (n *node) makeElements(kids []*trieBuilder) {
+	for _, k := range kids {
+		if i, ok := pathIndex(k.name); ok {
+			for len(n.elements) <= i {
+				n.elements = append(n.elements, 0)
+			}
+			n.elements[i] = int32(k.node)
+		}
+	}
 }
 
 func (n *node) makeTable(kids []*trieBuilder) {
@@ -174,4 +230,5 @@ func (n *node) find(head uint64, name []byte) int {
 const (
 	pathNamesMax = 16
 	pathsMax     = 1000
+	pathIndexMax = 100
 )
