@@ -1,9 +1,13 @@
 package config
 
 import (
+	"io/fs"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	yaml "go.yaml.in/yaml/v3"
 )
 
 // Paths are checked by the codec, which compiles them. It must be asked even
@@ -71,5 +75,31 @@ func TestLoad_AnAbsentMechanismIsOneFault(t *testing.T) {
 		if !reflect.DeepEqual(lines(err), want) {
 			t.Errorf("got\n%v", err)
 		}
+	}
+}
+
+// What another file says of the configuration goes before all else, and its faults have its lines.
+func TestLoad_AnOverrideWinsAndItsFaultsNameItsFile(t *testing.T) {
+	load := func(text string) (*Config, error) {
+		var node yaml.Node
+		if err := yaml.Unmarshal([]byte(text), &node); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := Load(Sources{
+			Set: []string{"session.timeout=10m"}, Offline: true,
+			Overrides: []Override{{Name: "cases.yaml", Node: node.Content[0]}},
+			ReadFile:  func(string) ([]byte, error) { return nil, fs.ErrNotExist },
+			Hostname:  func() (string, error) { return "host", nil },
+		})
+		return c, err
+	}
+	c, err := load("session:\n  timeout: 7m\n")
+	if err != nil || c.Session.Timeout != 7*time.Minute {
+		t.Fatalf("%v, %v", c, err)
+	}
+	_, err = load("session:\n  timeuot: 7m\n")
+	want := "cases.yaml:2: session.timeuot: no such key; did you mean session.timeout?"
+	if err == nil || err.Error() != want {
+		t.Fatalf("got %v", err)
 	}
 }

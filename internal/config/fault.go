@@ -15,6 +15,7 @@ const (
 	layerFile
 	layerEnvironment
 	layerSet
+	layerOverride
 )
 
 // Origin is where a value was written.
@@ -29,7 +30,7 @@ type Origin struct {
 // or "defaults".
 func (o Origin) String() string {
 	switch o.layer {
-	case layerFile:
+	case layerFile, layerOverride:
 		if o.line == 0 {
 			return o.name
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	yaml "go.yaml.in/yaml/v3"
 )
 
 // DefaultFile is read where no file is named and it is there.
@@ -13,12 +15,19 @@ const DefaultFile = "sessionizer.yaml"
 
 // Sources is where a configuration comes from.
 type Sources struct {
-	File     string   // of --config; empty: DefaultFile if it is there
-	Set      []string // of --set: key=value, a later one wins
-	Environ  []string // NAME=value, as os.Environ gives it
-	Offline  bool     // no broker will be spoken to: the files kafka.* names are left alone
-	ReadFile func(name string) ([]byte, error)
-	Hostname func() (string, error)
+	File      string     // of --config; empty: DefaultFile if it is there
+	Set       []string   // of --set: key=value, a later one wins
+	Environ   []string   // NAME=value, as os.Environ gives it
+	Overrides []Override // after everything else, a later one wins
+	Offline   bool       // no broker will be spoken to: the files kafka.* names are left alone
+	ReadFile  func(name string) ([]byte, error)
+	Hostname  func() (string, error)
+}
+
+// Override is a mapping with keys of the configuration inside of another YAML file.
+type Override struct {
+	Name string // of that file
+	Node *yaml.Node
 }
 
 // loader collects what the sources say.
@@ -42,6 +51,7 @@ func Load(s Sources) (*Config, Faults, error) {
 	l.readFile()
 	l.readEnvironment()
 	l.readSet()
+	l.readOverrides()
 	l.applyProfile()
 	for _, a := range l.assignments {
 		l.apply(a)
@@ -110,6 +120,15 @@ func (l *loader) document(at layer, name string, document []byte) {
 	r.read(document)
 	l.assignments = append(l.assignments, r.assignments...)
 	l.faults = append(l.faults, r.faults...)
+}
+
+func (l *loader) readOverrides() {
+	for _, o := range l.sources.Overrides {
+		r := newFileReader(layerOverride, o.Name, l.table)
+		r.mapping("", o.Node)
+		l.assignments = append(l.assignments, r.assignments...)
+		l.faults = append(l.faults, r.faults...)
+	}
 }
 
 // isServiceLink finds the variables that Kubernetes sets for the services of a
