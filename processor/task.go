@@ -69,6 +69,7 @@ type Topics struct {
 // TaskStats counts what a task did since it was made, aborted work included.
 type TaskStats struct {
 	In, Out, Visits, DeadLetters, Skipped int64
+	Dropped                               int64 // events that the rules or the deduplication drop
 	BytesIn                               int64
 	Notes                                 [16]int64 // by bit of session.Notes
 	ScanNotes                             [16]int64 // by bit of schemas.ScanNotes
@@ -193,7 +194,11 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	for i := range t.outcome.Before {
 		t.visit(e.Source, e.AnonymousID, &t.outcome.Before[i], in.Offset)
 	}
-	t.forward(in, &t.outcome.Stamp)
+	if t.outcome.Stamp.Status == session.Dropped {
+		t.Stats.Dropped++
+	} else {
+		t.forward(in, &t.outcome.Stamp)
+	}
 	for i := range t.outcome.After {
 		t.visit(e.Source, e.AnonymousID, &t.outcome.After[i], in.Offset+1)
 	}
