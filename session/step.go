@@ -111,6 +111,23 @@ func (r *Rules) isGone(s *State, watermark Time) bool {
 	return latest != NoTime && watermark > latest+Time(r.Retention)
 }
 
+// KeptUntil returns a watermark up to which, inclusive, IsGone does not hold; NoTime: there is
+// nothing to keep. It may be less than the greatest such one, because it leaves the resting
+// sessions encoded: who looks through all keys for those that may be gone needs no more.
+func (r *Rules) KeptUntil(s *State) Time {
+	latest := s.Forgotten
+	for i := range s.Sessions {
+		latest = max(latest, r.activeUntil(&s.Sessions[i]))
+	}
+	if s.rest.count > 0 && !s.rest.unpacked {
+		latest = max(latest, s.rest.reach-1) // the reach of a boundary that does not continue
+	}
+	if latest == NoTime {
+		return NoTime
+	}
+	return latest + Time(r.Retention)
+}
+
 // expiry returns last + T: the visit goes on until then, inclusive.
 func (r *Rules) expiry(x *Session) Time { return x.Last + r.reach(x.Timeout) }
 
