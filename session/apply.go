@@ -353,6 +353,6 @@ func (x *Session) stamp(stamp *Stamp) {
 	stamp.ID, stamp.UUID, stamp.Server = x.ID, x.UUID, x.Server
 	stamp.Index, stamp.EventIndex = x.Index, x.EventIndex
 	stamp.Previous = x.Previous
-	stamp.StartedAt = x.First
+	stamp.StartedAt, stamp.FirstEvent = x.First, x.FirstEvent
 	stamp.TimeoutMs = x.Timeout
 }

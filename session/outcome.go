@@ -125,6 +125,7 @@ type Stamp struct {
 	EventIndex uint64
 	Previous   ID
 	StartedAt  Time
+	FirstEvent []byte // message id of the event it started with; empty: that one has none
 	GapMs      Millis // between the session, before it took the event, and the event
 	TimeoutMs  Millis // in force after the event, as configured
 	Client     ID     // as the client sent it
