@@ -32,6 +32,7 @@ type Config struct {
 	Visits      string
 	DeadLetters string
 	VisitKey    VisitKey
+	Headers     bool // stamped events name their session in record headers too
 	Compression kgo.CompressionCodec
 
 	Rules  *session.Rules
@@ -117,6 +118,7 @@ func (c *Config) topics(input string) Topics {
 	return Topics{
 		Output: c.Output, Visits: c.Visits, DeadLetters: c.DeadLetters,
 		Changelog: c.ChangelogTopic(input), VisitsByAnonymousID: c.VisitKey == ByAnonymousID,
+		Headers: c.Headers,
 	}
 }
 

@@ -64,11 +64,13 @@ type Task struct {
 type Topics struct {
 	Output, Visits, DeadLetters, Changelog string
 	VisitsByAnonymousID                    bool // the record key of visits; false: the session's uuid
+	Headers                                bool // stamped events name their session in headers too
 }
 
 // TaskStats counts what a task did since it was made, aborted work included.
 type TaskStats struct {
 	In, Out, Visits, DeadLetters, Skipped int64
+	Started                               int64 // Visit Started records; Visits has the others
 	Dropped                               int64 // events that the rules or the deduplication drop
 	BytesIn                               int64
 	Notes                                 [16]int64 // by bit of session.Notes
@@ -191,17 +193,18 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	if bad := deadOf(t.outcome.Dead); bad != nil {
 		return t.refuse(in, bad)
 	}
-	for i := range t.outcome.Before {
-		t.visit(e.Source, e.AnonymousID, &t.outcome.Before[i], in.Offset)
+	t.visits(t.outcome.Before, e.Source, e.AnonymousID, in.Offset)
+	for i := range t.outcome.Begun {
+		b := &t.outcome.Begun[i]
+		t.visit(t.codec.AppendStarted, e.Source, e.AnonymousID, b, in.Offset)
+		t.Stats.Started++
 	}
 	if t.outcome.Stamp.Status == session.Dropped {
 		t.Stats.Dropped++
 	} else {
 		t.forward(in, &t.outcome.Stamp)
 	}
-	for i := range t.outcome.After {
-		t.visit(e.Source, e.AnonymousID, &t.outcome.After[i], in.Offset+1)
-	}
+	t.visits(t.outcome.After, e.Source, e.AnonymousID, in.Offset+1)
 	if t.state.RowChanged || t.state.HistoryChanged {
 		t.store(t.key)
 	}
@@ -241,38 +244,6 @@ func (t *Task) store(key []byte) {
 	t.part.Put(key, t.row, t.rules.Due(&t.state))
 }
 
-// forward adds the event itself, with its stamp if it has one.
-func (t *Task) forward(in *kgo.Record, stamp *session.Stamp) {
-	r := t.box.add(in.Offset)
-	r.Topic, r.Partition = t.topics.Output, t.partition
-	r.Key, r.Value, r.Headers, r.Timestamp = in.Key, in.Value, in.Headers, in.Timestamp
-	t.Stats.Out++
-	if stamp == nil {
-		t.box.bytes += len(in.Value)
-		return
-	}
-	const stampBytes = 512 // what a stamp adds at most, in the usual case
-	v := t.box.room(len(in.Value) + stampBytes)
-	r.Value = t.box.keep(t.codec.AppendStamped(v, in.Value, &t.scanned, stamp))
-}
-
-// visit adds a Visit Ended record.
-func (t *Task) visit(source, anonymousID []byte, e *session.Ended, decidedAt int64) {
-	const endedBytes = 1024
-	o := schemas.Origin{Topic: t.topic, Partition: t.partition, DecidedAt: decidedAt}
-	key := t.box.room(endedBytes)
-	if t.topics.VisitsByAnonymousID {
-		key = append(key, anonymousID...)
-	} else {
-		key = session.AppendUUID(key, e.Session.UUID)
-	}
-	key = t.box.keep(key)
-	r := t.box.add(decidedAt)
-	r.Topic, r.Partition, r.Key = t.topics.Visits, t.partition, key
-	r.Value = t.box.keep(t.codec.AppendEnded(t.box.room(endedBytes), source, anonymousID, e, o))
-	t.Stats.Visits++
-}
-
 // Tick ends the visits that are due at a tick watermark, at most timersPerTickMax of them, and
 // returns how many keys it looked at. tick is the event watermark, or on an idle partition what
 // the wall clock allows.
@@ -292,9 +263,7 @@ func (t *Task) Tick(tick session.Time) (int, error) {
 		if err != nil {
 			return 0, t.unreadable(err)
 		}
-		for i := range t.outcome.Before {
-			t.visit(source, anonymousID, &t.outcome.Before[i], t.next)
-		}
+		t.visits(t.outcome.Before, source, anonymousID, t.next)
 		t.store(key)
 	}
 	if len(t.due) > 0 {
@@ -346,17 +315,6 @@ func (t *Task) Close(partitions int32, inputID [16]byte, now time.Time) (*kgo.Re
 		return nil, nil
 	}
 	return t.change(state.MetaKey, state.AppendMeta(nil, p)), nil
-}
-
-func (t *Task) change(key, value []byte) *kgo.Record {
-	v := t.box.keep(append(t.box.room(len(value)), value...))
-	k := t.box.keep(append(t.box.room(len(key)), key...))
-	r := t.box.add(t.next)
-	r.Topic, r.Partition, r.Key, r.Value = t.topics.Changelog, t.partition, k, v
-	if len(value) == 0 {
-		r.Value = nil // a tombstone: the row is gone
-	}
-	return r
 }
 
 // Pending is the position that the open transaction commits, valid after Close.
