@@ -54,7 +54,10 @@ type Codec struct {
 	wants  []fieldSet       // by place: the fields of its edge and of those below it
 	labels []string         // by place: `"name":`, nothing for an element of an array
 
-	fields  fieldSet
+	copies []int    // places of the values that are copied from elsewhere
+	asked  fieldSet // output.fields
+	fields fieldSet // what is written anywhere
+
 	kinds   []kindOf
 	mobile  Mobile
 	idType  session.IDType
@@ -85,7 +88,7 @@ func NewCodec(config Config) (*Codec, error) {
 		}
 	}
 	var err error
-	c.fields, err = parseFields(config.Fields)
+	c.asked, err = parseFields(config.Fields)
 	fault(prefix("output.fields", err))
 	c.sources, err = timeSourcesOf(config.TimeSources)
 	fault(prefix("time.sources", err))
@@ -180,6 +183,10 @@ func (c *Codec) compile(config Config) error {
 		}
 		writes[i].owned = true
 	}
+	copies, err := addCopies(root, config.Profile)
+	if err != nil {
+		faults = append(faults, err)
+	}
 	for _, p := range config.Profile.Remove {
 		b, err := root.add(p)
 		if err != nil {
@@ -202,10 +209,42 @@ func (c *Codec) compile(config Config) error {
 	}
 	c.edges = make([]edge, len(c.trie))
 	for i, b := range writes {
+		for _, from := range copies[i] {
+			edges[i].copies = append(edges[i].copies, from.node)
+		}
+		if edges[i].copies != nil {
+			edges[i].fields = fieldCopies << len(c.copies)
+			c.copies = append(c.copies, b.node)
+		}
 		c.edges[b.node] = edges[i]
 	}
 	c.plan()
 	return nil
+}
+
+// addCopies adds the places that values are copied from, by the position of the write.
+func addCopies(root *trieBuilder, p Profile) ([][]*trieBuilder, error) {
+	copies := make([][]*trieBuilder, len(p.Write))
+	var faults []error
+	count := 0
+	for i, w := range p.Write {
+		for _, text := range w.Copy {
+			b, err := root.add(text)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("profile %s: write: %s: copy: %w",
+					p.Name, w.Path, err))
+			}
+			copies[i] = append(copies[i], b)
+		}
+		if len(w.Copy) > 0 {
+			count++
+		}
+	}
+	if count > copiesMax {
+		faults = append(faults, fmt.Errorf("profile %s: write: %d values are copied, at most %d",
+			p.Name, count, copiesMax))
+	}
+	return copies, errors.Join(faults...)
 }
 
 // addPaths adds what is read, the profile's paths or those that replace them.

@@ -29,13 +29,21 @@ const (
 	fieldClientID
 	fieldLate
 	fieldState
+	fieldCampaign
+
+	fieldsPublic // those from here on are none of output.fields
+
+	fieldFirstEventID = fieldsPublic // for profiles whose format has it
+	fieldInSession    = iota         // no field: the event has a session
 
 	fieldCount
 )
 
-var fieldNames = [fieldCount]string{
+// fieldNames has the fields of output.fields and behind them those that only profiles may name.
+var fieldNames = [fieldInSession]string{
 	"id", "start", "uuid", "index", "eventIndex", "previousId", "startedAt", "reason", "gapMs",
-	"clamped", "duplicate", "timeoutMs", "idSource", "clientId", "late", "state",
+	"clamped", "duplicate", "timeoutMs", "idSource", "clientId", "late", "state", "campaign",
+	"firstEventId",
 }
 
 // fieldSet has a bit for each field.
@@ -45,15 +53,20 @@ const (
 	fieldsMinimal  = 1<<fieldID | 1<<fieldStart
 	fieldsStandard = fieldsMinimal | 1<<fieldUUID | 1<<fieldIndex | 1<<fieldEventIndex |
 		1<<fieldPreviousID | 1<<fieldStartedAt
-	fieldsFull = 1<<fieldCount - 1
+	fieldsFull = 1<<fieldsPublic - 1
+
+	// fieldCopies is the first of copiesMax bits, one for each value that is copied.
+	fieldCopies fieldSet = 1 << fieldCount
+	copiesMax            = 32 - fieldCount
 )
 
 func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
-func parseField(name string) (field, error) {
-	i := slices.Index(fieldNames[:], name)
+// parseField returns the field of that name, which must be one of the names.
+func parseField(name string, names []string) (field, error) {
+	i := slices.Index(names, name)
 	if i < 0 {
-		return 0, fmt.Errorf("field %q: want one of %s", name, strings.Join(fieldNames[:], ", "))
+		return 0, fmt.Errorf("field %q: want one of %s", name, strings.Join(names, ", "))
 	}
 	return field(i), nil
 }
@@ -75,7 +88,7 @@ func parseFields(names []string) (fieldSet, error) {
 	}
 	var set fieldSet
 	for _, name := range names {
-		f, err := parseField(name)
+		f, err := parseField(name, fieldNames[:fieldsPublic])
 		if err != nil {
 			return 0, fmt.Errorf("%w; or minimal, standard or full alone", err)
 		}
@@ -104,7 +117,7 @@ func fieldsOf(st *session.Stamp) fieldSet {
 		return 0
 	}
 	set |= 1<<fieldID | 1<<fieldUUID | 1<<fieldIndex | 1<<fieldStartedAt |
-		1<<fieldTimeoutMs | 1<<fieldIDSource
+		1<<fieldTimeoutMs | 1<<fieldIDSource | 1<<fieldInSession
 	if st.Start {
 		set |= 1 << fieldStart
 	} else {
@@ -124,6 +137,12 @@ func fieldsOf(st *session.Stamp) fieldSet {
 	}
 	if st.Late {
 		set |= 1 << fieldLate
+	}
+	if len(st.Campaign) > 0 {
+		set |= 1 << fieldCampaign
+	}
+	if len(st.FirstEvent) > 0 {
+		set |= 1 << fieldFirstEventID
 	}
 	return set
 }
@@ -158,6 +177,10 @@ func appendField(dst []byte, f field, st *session.Stamp) []byte {
 		return appendID(dst, st.Client)
 	case fieldState:
 		return appendText(dst, st.Status.String())
+	case fieldCampaign:
+		return append(dst, st.Campaign...) // it is JSON
+	case fieldFirstEventID:
+		return appendText(dst, st.FirstEvent)
 	default: // start, clamped, duplicate, late: there only when true
 		return append(dst, "true"...)
 	}

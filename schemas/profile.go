@@ -60,11 +60,22 @@ type Lifecycle struct {
 	Background []string `yaml:"background"`
 }
 
-// Write is a session member. Exactly one of Value and Object is set.
+// Write is a session member. One of Value, Object and Copy is set.
 type Write struct {
 	Path   string   `yaml:"path"`
 	Value  string   `yaml:"value"`  // a field: the member is its value, and is there when it is
 	Object []string `yaml:"object"` // fields, or name=field: the member is an object of those
+
+	// Copy is where the value is copied from: the first of these paths that holds a scalar which
+	// names something. The member itself is usually among them. Where none does, it stays as it is.
+	Copy PathList `yaml:"copy"`
+
+	// Else is written, in a session, where Value or Copy have nothing. It is the JSON text of a
+	// scalar; empty: none.
+	Else string `yaml:"else"`
+
+	// Always: the fields are written whatever output.fields says.
+	Always bool `yaml:"always"`
 }
 
 // PathList is a list of paths. In YAML a single one may stand alone.

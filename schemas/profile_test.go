@@ -87,7 +87,7 @@ func TestNewCodecReportsEveryFault(t *testing.T) {
 	checkError(t, err, `output.fields: field "ids"`, "session.id_type", "record: twice",
 		"future_tolerance", "limits.record", "limits.json_depth", "limits.anonymous_id",
 		"paths.anonymousId", "paths.user_id", "paths.type: $key", "paths.anonymous_id: $key",
-		`a: field "nope"`, "b: want either", "c..d", "context.session: twice",
+		`a: field "nope"`, "b: want one of", "c..d", "context.session: twice",
 		"e: id: twice", `f: field "y"`,
 		`remove: path "."`)
 }

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,14 +19,22 @@ import (
 //     earlier ones of a repeated name, and all inside of an object (context, say) that a later one
 //     of the same name replaces. So no reader finds a second session, whether it takes the first of
 //     a repeated name, the last, or merges them.
+//   - A member that is copied from elsewhere is written where it is absent or says something else,
+//     and only in a session. It is none of the client's session: it is never removed.
 //   - A member goes with the white space in front of it and one comma.
 //
 // Splicing an output again with the same stamp gives the same bytes.
 
 // edge is what is written at a place.
 type edge struct {
-	fields  fieldSet // that may be in it; empty: nothing is written here
+	fields  fieldSet // any of which makes that it is written; empty: nothing is written here
 	members []member // of an object; nil: the value of the one field
+
+	// A value that copies is that of the first of these places that has one, else the other; where
+	// that is its own, or there is none, it stays as it is. It is never removed.
+	copies []int
+	// other is JSON text that is written in a session where the field has nothing to say.
+	other string
 }
 
 // member is a member of an object that is written.
@@ -34,28 +43,51 @@ type member struct {
 	field field
 }
 
-// edgeOf reads what a profile writes at a path, as far as c.fields has it.
+// edgeOf reads what a profile writes at a path, as far as it is asked for.
 func (c *Codec) edgeOf(w Write) (edge, error) {
 	var e edge
-	if (w.Value == "") == (len(w.Object) == 0) {
-		return e, fmt.Errorf("%s: want either value or object", w.Path)
-	}
-	if w.Value != "" {
-		f, err := parseField(w.Value)
-		if err != nil {
-			return e, fmt.Errorf("%s: %w", w.Path, err)
+	given := 0
+	for _, is := range []bool{w.Value != "", len(w.Object) > 0, len(w.Copy) > 0} {
+		if is {
+			given++
 		}
-		e.fields = 1 << f & c.fields
-		e.members = []member{{field: f}}
-		return e, nil
 	}
+	switch {
+	case given != 1:
+		return e, fmt.Errorf("%s: want one of value, object and copy", w.Path)
+	case w.Else != "" && len(w.Object) > 0:
+		return e, fmt.Errorf("%s: else: only beside value or copy", w.Path)
+	case w.Else != "" && !isScalar(w.Else):
+		return e, fmt.Errorf("%s: else: no JSON scalar", w.Path)
+	case len(w.Copy) > 0:
+		e.other = w.Else
+		return e, nil // its places are not known yet
+	case len(w.Object) > 0:
+		return c.objectOf(w)
+	}
+	f, err := parseField(w.Value, fieldNames[:])
+	if err != nil {
+		return e, fmt.Errorf("%s: %w", w.Path, err)
+	}
+	if e.members = []member{{field: f}}; c.isAsked(f, w) {
+		e.fields, e.other = 1<<f, w.Else
+		if e.other != "" {
+			e.fields |= 1 << fieldInSession
+		}
+	}
+	return e, nil
+}
+
+// objectOf reads an object that a profile writes.
+func (c *Codec) objectOf(w Write) (edge, error) {
+	var e edge
 	var names []string
 	for _, text := range w.Object {
 		name, of, renamed := strings.Cut(text, "=")
 		if !renamed {
 			of = name
 		}
-		f, err := parseField(of)
+		f, err := parseField(of, fieldNames[:])
 		if err != nil {
 			return e, fmt.Errorf("%s: %w", w.Path, err)
 		}
@@ -63,13 +95,21 @@ func (c *Codec) edgeOf(w Write) (edge, error) {
 			return e, fmt.Errorf("%s: %s: twice", w.Path, name)
 		}
 		names = append(names, name)
-		if c.fields.has(f) {
+		if c.isAsked(f, w) {
 			e.fields |= 1 << f
 			label := appendText([]byte{','}, name)
 			e.members = append(e.members, member{label: string(label) + ":", field: f})
 		}
 	}
 	return e, nil
+}
+
+// isAsked reports whether a field is written there.
+func (c *Codec) isAsked(f field, w Write) bool { return w.Always || c.asked.has(f) }
+
+// isScalar reports whether text is JSON, and neither an object nor an array.
+func isScalar(text string) bool {
+	return text[0] != '{' && text[0] != '[' && json.Valid([]byte(text))
 }
 
 // plan notes what may be written at and below each place.
@@ -86,6 +126,7 @@ func (c *Codec) plan() {
 			c.wants[n.parent] |= c.wants[id]
 		}
 	}
+	c.fields = c.wants[0]
 	for id := 1; id < len(c.trie); id++ {
 		if c.trie[id].inner && c.wants[id] != 0 {
 			c.inner = append(c.inner, id)
@@ -99,8 +140,11 @@ func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp)
 	if st.Status == session.Bypass {
 		return append(dst, value...)
 	}
-	set := fieldsOf(st) & c.fields
-	sp := splice{c: c, value: value, st: st, set: set, dst: dst, slots: sc.reader.slots, lead: -1}
+	sp := splice{c: c, value: value, st: st, set: fieldsOf(st) & c.fields, dst: dst,
+		slots: sc.reader.slots, lead: -1}
+	if len(c.copies) > 0 {
+		sp.copyAll()
+	}
 	if len(sc.removed) != len(c.trie) {
 		sc.removed = make([]int32, len(c.trie))
 	}
@@ -108,20 +152,23 @@ func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp)
 		e := &sc.reader.edits[i]
 		switch e.kind {
 		case editMember:
-			if c.wants[e.node]&set != 0 && sp.slots[e.node].start == e.start {
+			if c.wants[e.node]&sp.set != 0 && sp.slots[e.node].start == e.start {
 				sp.replace(e)
+				continue
+			}
+			if c.edges[e.node].copies != nil && sp.slots[e.node].start == e.start {
 				continue
 			}
 			sp.remove(e)
 			sc.removed[c.trie[e.node].parent]++
 		case editNull:
-			if c.wants[e.node]&set != 0 && sp.slots[e.node].start == e.start {
+			if c.wants[e.node]&sp.set != 0 && sp.slots[e.node].start == e.start {
 				sp.replace(e)
 			}
 		case editEnd:
 			kept := e.after - sc.removed[e.node]
 			sc.removed[e.node] = 0
-			if c.wants[e.node]&set != 0 && (e.node == 0 || sp.slots[e.node].start == e.sep) {
+			if c.wants[e.node]&sp.set != 0 && (e.node == 0 || sp.slots[e.node].start == e.sep) {
 				sp.complete(e, kept)
 			}
 		}
@@ -151,7 +198,7 @@ func (sp *splice) copy(to int32) {
 // replace writes in the place of a value.
 func (sp *splice) replace(e *edit) {
 	sp.copy(e.start)
-	sp.dst = sp.c.appendPlace(sp.dst, int(e.node), sp.set, sp.st)
+	sp.dst = sp.appendPlace(sp.dst, int(e.node))
 	sp.done = e.end
 }
 
@@ -181,37 +228,78 @@ func (sp *splice) complete(e *edit, kept int32) {
 			sp.dst = append(sp.dst, ',')
 		}
 		sp.dst = append(sp.dst, sp.c.labels[k]...)
-		sp.dst = sp.c.appendPlace(sp.dst, k, sp.set, sp.st)
+		sp.dst = sp.appendPlace(sp.dst, k)
 	}
 }
 
 // appendPlace appends what is written at a place, or all that is written below it.
-func (c *Codec) appendPlace(dst []byte, id int, set fieldSet, st *session.Stamp) []byte {
-	e := &c.edges[id]
+func (sp *splice) appendPlace(dst []byte, id int) []byte {
+	e := &sp.c.edges[id]
+	if e.copies != nil {
+		if s := sp.source(e); s != nil {
+			return append(dst, sp.value[s.start:s.end]...)
+		}
+		return append(dst, e.other...)
+	}
 	if len(e.members) == 1 && e.members[0].label == "" {
-		return appendField(dst, e.members[0].field, st)
+		if f := e.members[0].field; sp.set.has(f) {
+			return appendField(dst, f, sp.st)
+		}
+		return append(dst, e.other...)
 	}
 	open := len(dst)
 	for i := range e.members {
 		m := &e.members[i]
-		if set.has(m.field) {
+		if sp.set.has(m.field) {
 			dst = append(dst, m.label...)
-			dst = appendField(dst, m.field, st)
+			dst = appendField(dst, m.field, sp.st)
 		}
 	}
 	if e.fields == 0 {
-		for _, k := range c.trie[id].kids {
-			if c.wants[k]&set != 0 {
+		for _, k := range sp.c.trie[id].kids {
+			if sp.c.wants[k]&sp.set != 0 {
 				dst = append(dst, ',')
-				dst = append(dst, c.labels[k]...)
-				dst = c.appendPlace(dst, k, set, st)
+				dst = append(dst, sp.c.labels[k]...)
+				dst = sp.appendPlace(dst, k)
 			}
 		}
 	}
 	brackets := "{}"
-	if c.trie[id].array {
+	if sp.c.trie[id].array {
 		brackets = "[]"
 	}
 	dst[open] = brackets[0] // in the place of the first comma
 	return append(dst, brackets[1])
+}
+
+// copyAll finds out which of the values that copy others are written: in a session, those that
+// have something to copy which they are not already.
+func (sp *splice) copyAll() {
+	if sp.st.Status != session.InSession {
+		return
+	}
+	for i, id := range sp.c.copies {
+		e := &sp.c.edges[id]
+		s := sp.source(e)
+		if s == nil && e.other != "" || s != nil && s != &sp.slots[id] {
+			sp.set |= fieldCopies << i
+		}
+	}
+}
+
+// source returns where the value that an edge copies is; nil: nowhere.
+func (sp *splice) source(e *edge) *slot {
+	for _, id := range e.copies {
+		s := &sp.slots[id]
+		switch s.first {
+		case 0, 'n', '{', '[':
+		case '"':
+			if !isBlank(sp.value[s.start+1 : s.end-1]) {
+				return s
+			}
+		default:
+			return s
+		}
+	}
+	return nil
 }
