@@ -25,7 +25,6 @@ func absences() []absence {
 		{"visits.started", "Visit Started", func(c *Config) bool { return c.Visits.Started }},
 		{"profile", "this profile",
 			func(c *Config) bool { return slices.Contains(profilesAbsent(), c.Profile) }},
-		{"profile", "a profile from a file", func(c *Config) bool { return isPath(c.Profile) }},
 		{"rules", "a list of rules", func(c *Config) bool { return c.Rules > 0 }},
 		{"session.id_type", "a uuid or string id",
 			func(c *Config) bool { return c.Session.IDType == "uuid" || c.Session.IDType == "string" }},

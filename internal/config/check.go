@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 	"strings"
 	"time"
 )
@@ -167,11 +168,16 @@ func (l *loader) checkSASL() {
 }
 
 // noEffect finds keys that are given and mean nothing while another is as it is.
-func (l *loader) noEffect(why, other string, keys ...string) {
-	for _, key := range keys {
-		if origin, given := l.origins[key]; given && !l.doubtful[other] && !l.doubtful[key] {
-			l.fault(origin, key, faultf("has no effect %s", why))
+func (l *loader) noEffect(why, other string, names ...string) {
+	defaults := Defaults()
+	for i := range l.table {
+		k := &l.table[i]
+		origin, given := l.origins[k.name]
+		if !given || !slices.Contains(names, k.name) || l.doubtful[other] || l.doubtful[k.name] ||
+			k.get(&l.config) == k.get(&defaults) {
+			continue
 		}
+		l.fault(origin, k.name, faultf("has no effect %s", why))
 	}
 }
 

@@ -7,6 +7,8 @@ package config
 import (
 	"crypto/tls"
 	"time"
+
+	"sessionizer/schemas"
 )
 
 // Config is the configuration in force. The names are those of the file: the
@@ -30,6 +32,8 @@ type Config struct {
 	Limits      Limits
 	HTTP        HTTP
 	Log         Log
+
+	profile *schemas.Profile // what is in the file that Profile names; nil: a built-in one
 }
 
 // Kafka is how to reach the brokers and as whom.

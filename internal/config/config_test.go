@@ -19,18 +19,14 @@ type world struct {
 	offline bool
 }
 
-func (w world) load() (*Config, Faults, error) {
-	return Load(Sources{
-		File: w.file, Set: w.set, Environ: w.environ, Offline: w.offline,
-		ReadFile: func(name string) ([]byte, error) {
-			if text, ok := w.files[name]; ok {
-				return []byte(text), nil
-			}
-			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-		},
-		Hostname: func() (string, error) { return "host-1", nil },
-	})
+func (w world) readFile(name string) ([]byte, error) {
+	if text, ok := w.files[name]; ok {
+		return []byte(text), nil
+	}
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
+
+func (w world) load() (*Config, Faults, error) { return Load(w.sources()) }
 
 func inFile(text string) world { return world{files: map[string]string{DefaultFile: text}} }
 
@@ -372,11 +368,13 @@ func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 		"visits.format=avro", "visits.started=true", "registry.url=http://r:8081",
 		"registry.username=u", "registry.password_file=/p", "registry.tls.enabled=true",
 		"registry.tls.ca_file=/p", "registry.tls.cert_file=/p", "registry.tls.key_file=/p",
-		"registry.tls.server_name=r", "profile=rudderstack", "profile=snowplow", "profile=tracardi",
-		"profile=./mine.yaml", "rules=x", "session.id_type=uuid", "session.id_type=string",
+		"registry.tls.server_name=r", "rules=x", "session.id_type=uuid", "session.id_type=string",
 		"session.splits=campaign", "session.max_duration=1h", "session.max_events=1",
 		"session.midnight=Europe/Rome", "session.dedupe.last=10", "session.dedupe.action=drop",
 		"http.address=:8080",
+	}
+	for _, profile := range profilesAbsent() {
+		asked = append(asked, "profile="+profile)
 	}
 	seen := map[string]bool{}
 	for _, set := range asked {
@@ -390,7 +388,7 @@ func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 		}
 	}
 	for _, a := range absences() {
-		if !seen[a.key] && a.key != "registry.password" {
+		if !seen[a.key] && a.key != "registry.password" && a.key != "profile" {
 			t.Errorf("%s is absent and not tried", a.key)
 		}
 	}

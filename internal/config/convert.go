@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sessionizer/schemas"
@@ -52,12 +53,16 @@ func (c *Config) SessionRules() (*session.Rules, error) {
 
 // Codec is the codec of the profile as the configuration changes it.
 func (c *Config) Codec() (*schemas.Codec, error) {
-	profile, err := schemas.LoadProfile(c.Profile)
-	if err != nil {
-		return nil, err
+	profile := c.profile
+	if profile == nil {
+		p, err := schemas.LoadProfile(c.Profile)
+		if err != nil {
+			return nil, err
+		}
+		profile = &p
 	}
 	config := schemas.Config{
-		Profile: profile, Paths: c.Paths,
+		Profile: *profile, Paths: c.Paths,
 		IDType: c.idType(),
 		Fields: c.Output.Fields, FutureTolerance: millis(c.Time.FutureTolerance),
 		Limits: schemas.Limits{
@@ -93,7 +98,7 @@ func millis(d time.Duration) session.Millis { return session.Millis(d / time.Mil
 func (l *loader) checkEngine() {
 	before := l.faults[:len(l.faults):len(l.faults)]
 	config := l.config
-	if !slices.Contains(schemas.Profiles(), config.Profile) {
+	if config.profile == nil && !isBuiltIn(config.Profile) {
 		config.Profile = Defaults().Profile // the other keys have a right to be checked too
 	}
 	if _, err := config.Codec(); err != nil {
@@ -121,20 +126,33 @@ func (l *loader) engineFaults(err error, before Faults) {
 		}
 		return
 	}
-	key, problem := l.engineKey(err.Error())
+	origin, key, problem := l.engineKey(err.Error())
 	told := slices.ContainsFunc(before, func(f Fault) bool { return f.Key == key })
 	if !told && (key != "" || len(before) == 0) {
-		l.fault(l.origins[key], key, faultf("%s", problem))
+		l.fault(origin, key, faultf("%s", problem))
 	}
 }
 
-// engineKey finds the key that an engine's error begins with, "paths.source: ".
-func (l *loader) engineKey(message string) (key, problem string) {
-	for i := range l.table {
-		name := l.table[i].name
-		if len(message) > len(name)+2 && message[:len(name)+2] == name+": " {
-			return name, message[len(name)+2:]
+// engineKey finds the key that an engine's error begins with, "paths.source: ",
+// and where it was given: of a profile in a file that may be there.
+func (l *loader) engineKey(message string) (o Origin, key, problem string) {
+	file := l.profileFile
+	if rest, ok := strings.CutPrefix(message, "profile "+l.profile.Name+": "); ok && file != nil {
+		if section, problem, ok := strings.Cut(rest, ": "); ok {
+			return file.origin(section, problem), section, problem
 		}
 	}
-	return "", message
+	for i := range l.table {
+		name := l.table[i].name
+		problem, ok := strings.CutPrefix(message, name+": ")
+		if !ok {
+			continue
+		}
+		o, given := l.origins[name]
+		if !given && file != nil && strings.HasPrefix(name, pathsPrefix) {
+			o = file.origin(name, problem)
+		}
+		return o, name, problem
+	}
+	return Origin{}, "", message
 }

@@ -16,12 +16,13 @@ const (
 	layerEnvironment
 	layerSet
 	layerOverride
+	layerArgument
 )
 
 // Origin is where a value was written.
 type Origin struct {
 	layer layer
-	name  string // file name, profile name, or environment variable
+	name  string // file name, name or path of a profile, or environment variable
 	line  int    // in a file: 1-based; 0: the file as a whole
 	order int    // position among its layer's values where there are no lines
 }
@@ -36,11 +37,16 @@ func (o Origin) String() string {
 		}
 		return fmt.Sprintf("%s:%d", o.name, o.line)
 	case layerProfile:
+		if isPath(o.name) && o.line > 0 {
+			return fmt.Sprintf("%s:%d", o.name, o.line)
+		}
 		return "profile " + o.name
 	case layerEnvironment:
 		return "environment " + o.name
 	case layerSet:
 		return "--set"
+	case layerArgument:
+		return "the argument"
 	}
 	return "defaults"
 }

@@ -40,51 +40,63 @@ func (r *fileReader) fault(line int, key string, f *fault) {
 
 // read takes the document apart into assignments and faults.
 func (r *fileReader) read(document []byte) {
+	if root := r.root(document); root != nil {
+		r.mapping("", root)
+	}
+}
+
+// root parses the document and returns the mapping at its top; nil: there is a
+// fault instead.
+func (r *fileReader) root(document []byte) *yaml.Node {
 	if len(document) > fileBytesMax {
 		r.fault(0, "", faultf("is larger than %s", sizeText(fileBytesMax)))
-		return
+		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(document))
 	var root yaml.Node
 	switch err := decoder.Decode(&root); {
 	case errors.Is(err, io.EOF):
 		r.fault(0, "", faultf("is empty: want a mapping of keys"))
-		return
+		return nil
 	case err != nil:
 		r.syntaxFault(err)
-		return
+		return nil
 	}
 	var second yaml.Node
 	if err := decoder.Decode(&second); err == nil {
 		r.fault(second.Line, "", faultf("a second document begins here: want one"))
-		return
+		return nil
 	} else if !errors.Is(err, io.EOF) {
 		r.syntaxFault(err)
-		return
+		return nil
 	}
 	if len(root.Content) == 1 && root.Content[0].Kind == yaml.MappingNode {
-		r.mapping("", root.Content[0])
-		return
+		return root.Content[0]
 	}
 	if len(root.Content) == 1 && root.Content[0].ShortTag() == "!!null" {
 		r.fault(0, "", faultf("is empty: want a mapping of keys"))
-		return
+		return nil
 	}
 	r.fault(root.Line, "", faultf("want a mapping of keys at the top"))
+	return nil
 }
 
-// syntaxFault tells of an error of the parser, which begins "yaml: line 3: " or
-// only "yaml: ".
+// syntaxFault tells of an error of the parser.
 func (r *fileReader) syntaxFault(err error) {
-	line, message := 0, strings.TrimPrefix(err.Error(), "yaml: ")
-	if rest, ok := strings.CutPrefix(message, "line "); ok {
-		if number, text, ok := strings.Cut(rest, ": "); ok {
+	line, message := lineOf(strings.TrimPrefix(err.Error(), "yaml: "))
+	r.fault(line, "", faultf("is no YAML: %s", message))
+}
+
+// lineOf takes a message of the parser apart, which may begin "line 3: ".
+func lineOf(message string) (line int, rest string) {
+	if after, ok := strings.CutPrefix(message, "line "); ok {
+		if number, text, ok := strings.Cut(after, ": "); ok {
 			if n, err := strconv.Atoi(number); err == nil {
-				line, message = n, text
+				return n, text
 			}
 		}
 	}
-	r.fault(line, "", faultf("is no YAML: %s", message))
+	return 0, message
 }
 
 // mapping reads a section; prefix is "" at the top, else "kafka." or the like.

@@ -8,13 +8,12 @@ import (
 	"sessionizer/session"
 )
 
-// key is one key of the configuration: its name, its meaning, and how its
-// value is read into a Config.
+// key is one key of the configuration: its name, its meaning, and its type.
 type key struct {
 	name   string
 	about  string
 	secret bool // never from a file or --set, never shown
-	set    func(c *Config, v value) *fault
+	field
 }
 
 // variable is the name of a key in the environment.
@@ -52,12 +51,33 @@ func reasons() []string {
 	}
 }
 
+// places are the keys of paths, each with what is at the path in an event.
+func places() [][2]string {
+	return [][2]string{
+		{"anonymous_id", "whose event it is; $key: the record key, alone or last"},
+		{"user_id", "the known user"},
+		{"message_id", "the event's own id"},
+		{"type", "type of the event: page, screen, track, ..."},
+		{"event", "name of the event"},
+		{"timestamp", "time of the event, for the source timestamp"},
+		{"original_timestamp", "time of the event by the client's clock"},
+		{"sent_at", "when it was sent, by the client's clock"},
+		{"received_at", "when it was received, by the server's clock"},
+		{"session_id", "the client's session id"},
+		{"session_start", "the client's start marker"},
+		{"source", "which source it is from: one customer is another one in each"},
+		{"channel", "channel, which tells mobile platforms"},
+		{"library", "name of the library, which tells mobile platforms"},
+	}
+}
+
 // pathNames are the keys of paths.
 func pathNames() []string {
-	return []string{
-		"anonymous_id", "user_id", "message_id", "type", "event", "timestamp", "original_timestamp",
-		"sent_at", "received_at", "session_id", "session_start", "source", "channel", "library",
+	var names []string
+	for _, p := range places() {
+		names = append(names, p[0])
 	}
+	return names
 }
 
 // fieldNames are the fields output.fields may list.
@@ -80,36 +100,43 @@ func keys() []key {
 
 func kafkaKeys() []key {
 	return []key{
-		{name: "kafka.brokers", about: "brokers to start from, host:port",
-			set: texts(func(c *Config) *[]string { return &c.Kafka.Brokers }, brokers)},
-		{name: "kafka.group", about: "consumer group; begins transactional ids and changelogs' names",
-			set: text(func(c *Config) *string { return &c.Kafka.Group }, legalName)},
-		{name: "kafka.instance", about: "stable name of this process; default: the host name",
-			set: text(func(c *Config) *string { return &c.Kafka.Instance }, legalNameOrNothing)},
+		{name: "kafka.brokers",
+			about: "brokers to start from, host:port; the others are found through them",
+			field: texts(func(c *Config) *[]string { return &c.Kafka.Brokers }, brokers)},
+		{name: "kafka.group",
+			about: "consumer group; transactional ids and changelogs' names begin with it",
+			field: text(func(c *Config) *string { return &c.Kafka.Group }, legalName)},
+		{name: "kafka.instance", about: "stable name of this process; none: the host name",
+			field: text(func(c *Config) *string { return &c.Kafka.Instance }, legalNameOrNothing)},
 		{name: "kafka.tls.enabled", about: "speak TLS to the brokers",
-			set: boolean(func(c *Config) *bool { return &c.Kafka.TLS.Enabled })},
-		{name: "kafka.tls.ca_file", about: "PEM file of the authorities to trust; default: the system's",
-			set: text(func(c *Config) *string { return &c.Kafka.TLS.CAFile })},
+			field: boolean(func(c *Config) *bool { return &c.Kafka.TLS.Enabled })},
+		{name: "kafka.tls.ca_file",
+			about: "PEM file of the authorities to trust; none: the system's",
+			field: text(func(c *Config) *string { return &c.Kafka.TLS.CAFile })},
 		{name: "kafka.tls.cert_file", about: "PEM file of the client's certificate",
-			set: text(func(c *Config) *string { return &c.Kafka.TLS.CertFile })},
+			field: text(func(c *Config) *string { return &c.Kafka.TLS.CertFile })},
 		{name: "kafka.tls.key_file", about: "PEM file of the client's private key",
-			set: text(func(c *Config) *string { return &c.Kafka.TLS.KeyFile })},
-		{name: "kafka.tls.server_name", about: "name to find in the brokers' certificates",
-			set: text(func(c *Config) *string { return &c.Kafka.TLS.ServerName })},
-		{name: "kafka.sasl.mechanism", about: "PLAIN (only over TLS), SCRAM-SHA-256 or SCRAM-SHA-512",
-			set: choice(func(c *Config) *string { return &c.Kafka.SASL.Mechanism },
+			field: text(func(c *Config) *string { return &c.Kafka.TLS.KeyFile })},
+		{name: "kafka.tls.server_name",
+			about: "name to find in the brokers' certificates; none: the broker's host",
+			field: text(func(c *Config) *string { return &c.Kafka.TLS.ServerName })},
+		{name: "kafka.sasl.mechanism",
+			about: "how to log in; none: not at all; PLAIN only over TLS",
+			field: choice(func(c *Config) *string { return &c.Kafka.SASL.Mechanism },
 				"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")},
-		{name: "kafka.sasl.username", about: "user name",
-			set: text(func(c *Config) *string { return &c.Kafka.SASL.Username })},
-		{name: "kafka.sasl.password", about: "password, from the environment only", secret: true,
-			set: secret(func(c *Config) *Secret { return &c.Kafka.SASL.Password })},
-		{name: "kafka.sasl.password_file", about: "file that holds the password",
-			set: text(func(c *Config) *string { return &c.Kafka.SASL.PasswordFile })},
+		{name: "kafka.sasl.username", about: "user to log in as",
+			field: text(func(c *Config) *string { return &c.Kafka.SASL.Username })},
+		{name: "kafka.sasl.password",
+			about: "password of the user; only in the environment", secret: true,
+			field: secret(func(c *Config) *Secret { return &c.Kafka.SASL.Password })},
+		{name: "kafka.sasl.password_file", about: "file that holds the password of the user",
+			field: text(func(c *Config) *string { return &c.Kafka.SASL.PasswordFile })},
 		{name: "kafka.session_timeout", about: "silence after which the group gives a member up",
-			set: duration(func(c *Config) *time.Duration { return &c.Kafka.SessionTimeout },
+			field: duration(func(c *Config) *time.Duration { return &c.Kafka.SessionTimeout },
 				time.Second, sessionTimeoutMax)},
-		{name: "kafka.transaction_timeout", about: "age at which the broker aborts an open transaction",
-			set: duration(func(c *Config) *time.Duration { return &c.Kafka.TransactionTimeout },
+		{name: "kafka.transaction_timeout",
+			about: "age at which the broker aborts an open transaction",
+			field: duration(func(c *Config) *time.Duration { return &c.Kafka.TransactionTimeout },
 				time.Second, transactionTimeoutMax)},
 	}
 }
@@ -117,174 +144,173 @@ func kafkaKeys() []key {
 func topicKeys() []key {
 	ks := []key{
 		{name: "input.topics", about: "topics to read, all with the same number of partitions",
-			set: texts(func(c *Config) *[]string { return &c.Input.Topics }, topics)},
-		{name: "input.format", about: "auto, json or avro",
-			set: choice(func(c *Config) *string { return &c.Input.Format }, "auto", "json", "avro")},
+			field: texts(func(c *Config) *[]string { return &c.Input.Topics }, topics)},
+		{name: "input.format", about: "form of the events; auto: told by the bytes of each",
+			field: choice(func(c *Config) *string { return &c.Input.Format }, "auto", "json", "avro")},
 		{name: "output.topic", about: "topic of the sessionized events",
-			set: text(func(c *Config) *string { return &c.Output.Topic }, legalName)},
-		{name: "output.fields", about: "minimal, standard, full, or a list of fields",
-			set: outputFields},
-		{name: "output.headers", about: "session-id, session-start, session-index as record headers too",
-			set: boolean(func(c *Config) *bool { return &c.Output.Headers })},
-		{name: "output.compression", about: "none, gzip, snappy, lz4 or zstd",
-			set: choice(func(c *Config) *string { return &c.Output.Compression },
+			field: text(func(c *Config) *string { return &c.Output.Topic }, legalName)},
+		{name: "output.fields", about: "what is said of its session in each event",
+			field: outputFields()},
+		{name: "output.headers",
+			about: "session-id, session-start and session-index as record headers too",
+			field: boolean(func(c *Config) *bool { return &c.Output.Headers })},
+		{name: "output.compression", about: "compression of all that is produced",
+			field: choice(func(c *Config) *string { return &c.Output.Compression },
 				"none", "gzip", "snappy", "lz4", "zstd")},
-		{name: "visits.topic", about: "topic of the Visit Ended records",
-			set: text(func(c *Config) *string { return &c.Visits.Topic }, legalName)},
-		{name: "visits.format", about: "json or avro",
-			set: choice(func(c *Config) *string { return &c.Visits.Format }, "json", "avro")},
-		{name: "visits.key", about: "record key of the visits: session (its uuid) or anonymous_id",
-			set: choice(func(c *Config) *string { return &c.Visits.Key }, "session", "anonymous_id")},
-		{name: "visits.started", about: "Visit Started records too",
-			set: boolean(func(c *Config) *bool { return &c.Visits.Started })},
+		{name: "visits.topic", about: "topic of the Visit Ended records, and of Visit Started",
+			field: text(func(c *Config) *string { return &c.Visits.Topic }, legalName)},
+		{name: "visits.format", about: "form of the visits",
+			field: choice(func(c *Config) *string { return &c.Visits.Format }, "json", "avro")},
+		{name: "visits.key",
+			about: "record key of the visits: the session's uuid, or the anonymous id",
+			field: choice(func(c *Config) *string { return &c.Visits.Key }, "session", "anonymous_id")},
+		{name: "visits.started",
+			about: "a Visit Started record at the first event of each session too",
+			field: boolean(func(c *Config) *bool { return &c.Visits.Started })},
 		{name: "dead_letters.topic", about: "topic of what cannot be processed",
-			set: text(func(c *Config) *string { return &c.DeadLetters.Topic }, legalName)},
+			field: text(func(c *Config) *string { return &c.DeadLetters.Topic }, legalName)},
 	}
 	for _, reason := range reasons() {
-		ks = append(ks, key{
-			name: "dead_letters.on." + reason, about: "policy: dead_letter, pass or fail",
-			set: func(c *Config, v value) *fault {
-				var policy string
-				set := choice(func(*Config) *string { return &policy },
-					string(PolicyDeadLetter), string(PolicyPass), string(PolicyFail))
-				if f := set(c, v); f != nil {
-					return f
-				}
-				c.DeadLetters.On[reason] = Policy(policy)
-				return nil
-			},
-		})
+		ks = append(ks, key{name: "dead_letters.on." + reason, field: policyOf(reason),
+			about: "what becomes of an event that cannot be processed for this reason"})
 	}
 	return ks
 }
 
 func registryKeys() []key {
 	return []key{
-		{name: "registry.url", about: "Confluent-compatible schema registry",
-			set: text(func(c *Config) *string { return &c.Registry.URL })},
-		{name: "registry.username", about: "user name",
-			set: text(func(c *Config) *string { return &c.Registry.Username })},
-		{name: "registry.password", about: "password, from the environment only", secret: true,
-			set: secret(func(c *Config) *Secret { return &c.Registry.Password })},
-		{name: "registry.password_file", about: "file that holds the password",
-			set: text(func(c *Config) *string { return &c.Registry.PasswordFile })},
+		{name: "registry.url", about: "address of a Confluent-compatible schema registry",
+			field: text(func(c *Config) *string { return &c.Registry.URL })},
+		{name: "registry.username", about: "user to log in as",
+			field: text(func(c *Config) *string { return &c.Registry.Username })},
+		{name: "registry.password",
+			about: "password of the user; only in the environment", secret: true,
+			field: secret(func(c *Config) *Secret { return &c.Registry.Password })},
+		{name: "registry.password_file", about: "file that holds the password of the user",
+			field: text(func(c *Config) *string { return &c.Registry.PasswordFile })},
 		{name: "registry.tls.enabled", about: "speak TLS to the registry",
-			set: boolean(func(c *Config) *bool { return &c.Registry.TLS.Enabled })},
+			field: boolean(func(c *Config) *bool { return &c.Registry.TLS.Enabled })},
 		{name: "registry.tls.ca_file", about: "PEM file of the authorities to trust",
-			set: text(func(c *Config) *string { return &c.Registry.TLS.CAFile })},
+			field: text(func(c *Config) *string { return &c.Registry.TLS.CAFile })},
 		{name: "registry.tls.cert_file", about: "PEM file of the client's certificate",
-			set: text(func(c *Config) *string { return &c.Registry.TLS.CertFile })},
+			field: text(func(c *Config) *string { return &c.Registry.TLS.CertFile })},
 		{name: "registry.tls.key_file", about: "PEM file of the client's private key",
-			set: text(func(c *Config) *string { return &c.Registry.TLS.KeyFile })},
+			field: text(func(c *Config) *string { return &c.Registry.TLS.KeyFile })},
 		{name: "registry.tls.server_name", about: "name to find in the registry's certificate",
-			set: text(func(c *Config) *string { return &c.Registry.TLS.ServerName })},
+			field: text(func(c *Config) *string { return &c.Registry.TLS.ServerName })},
 	}
 }
 
 func payloadKeys() []key {
 	ks := []key{{
-		name: "profile", about: "preset of the keys that follow: a name, or a path to a file",
-		set: text(func(c *Config) *string { return &c.Profile }, notEmpty),
+		name: "profile", about: "where things are in the events, and presets: a name, or the path of a file",
+		field: text(func(c *Config) *string { return &c.Profile }, notEmpty),
 	}}
-	for _, name := range pathNames() {
-		ks = append(ks, key{
-			name: "paths." + name, about: "path in the payload, or several in order of preference",
-			set: func(c *Config, v value) *fault {
-				paths, f := asOneOrMore(v)
-				if f == nil {
-					c.Paths[name] = paths
-				}
-				return f
-			},
-		})
+	for _, p := range places() {
+		ks = append(ks, key{name: "paths." + p[0], about: p[1], field: pathsOf(p[0])})
 	}
-	return append(ks, key{name: "rules", about: "first-match list of rules", set: countRules})
+	return append(ks, key{name: "rules", about: "first-match list of rules", field: countRules()})
 }
 
 func sessionKeys() []key {
 	return []key{
-		{name: "session.ids", about: "assign, adopt or enforce: what a client's session id is worth",
-			set: choice(func(c *Config) *string { return &c.Session.IDs }, "assign", "adopt", "enforce")},
-		{name: "session.id_type", about: "int64, uuid or string; default: the profile's",
-			set: idType},
-		{name: "session.on_missing", about: "continue or none: an event without a client id",
-			set: choice(func(c *Config) *string { return &c.Session.OnMissing }, "continue", "none")},
-		{name: "session.on_invalid", about: "replace, strip or dead_letter: an invalid client id",
-			set: choice(func(c *Config) *string { return &c.Session.OnInvalid },
+		{name: "session.ids",
+			about: "a client's session ids: ignored, kept if valid, or kept while they obey the rules",
+			field: choice(func(c *Config) *string { return &c.Session.IDs }, "assign", "adopt", "enforce")},
+		{name: "session.id_type", about: "type of session ids",
+			field: idType()},
+		{name: "session.on_missing",
+			about: "an event without a client id: the session it touches or a new one, or none",
+			field: choice(func(c *Config) *string { return &c.Session.OnMissing }, "continue", "none")},
+		{name: "session.on_invalid",
+			about: "an event with an invalid client id: as if it had none, or no session, or dead",
+			field: choice(func(c *Config) *string { return &c.Session.OnInvalid },
 				"replace", "strip", "dead_letter")},
 		{name: "session.timeout", about: "silence that ends a session",
-			set: duration(func(c *Config) *time.Duration { return &c.Session.Timeout },
+			field: duration(func(c *Config) *time.Duration { return &c.Session.Timeout },
 				time.Millisecond, timesMax)},
-		{name: "session.mobile_timeout", about: "the same for mobile libraries",
-			set: duration(func(c *Config) *time.Duration { return &c.Session.MobileTimeout },
+		{name: "session.mobile_timeout", about: "silence that ends a session of a mobile library",
+			field: duration(func(c *Config) *time.Duration { return &c.Session.MobileTimeout },
 				time.Millisecond, timesMax)},
-		{name: "session.boundary", about: "after or at: whether a gap of exactly the timeout continues",
-			set: choice(func(c *Config) *string { return &c.Session.Boundary }, "after", "at")},
-		{name: "session.splits", about: "client_start, user_change, campaign",
-			set: choices(func(c *Config) *[]string { return &c.Session.Splits },
+		{name: "session.boundary",
+			about: "a gap of exactly the timeout: the session ends after it, or at it",
+			field: choice(func(c *Config) *string { return &c.Session.Boundary }, "after", "at")},
+		{name: "session.splits",
+			about: "what else begins a new session: a start marker, another user, another campaign",
+			field: choices(func(c *Config) *[]string { return &c.Session.Splits },
 				"client_start", "user_change", "campaign")},
-		{name: "session.max_duration", about: "longest session; 0: none",
-			set: duration(func(c *Config) *time.Duration { return &c.Session.MaxDuration }, 0, timesMax)},
-		{name: "session.max_events", about: "most events of a session; 0: none",
-			set: integer(func(c *Config) *int { return &c.Session.MaxEvents }, 0, eventsMax)},
-		{name: "session.midnight", about: "IANA zone whose midnight ends sessions; empty: none",
-			set: text(func(c *Config) *string { return &c.Session.Midnight })},
-		{name: "session.retained", about: "sessions of a key kept for late events; 0: from the times",
-			set: integer(func(c *Config) *int { return &c.Session.Retained }, 0, retainedMax)},
-		{name: "session.remembered", about: "forgotten ids of a key that resume when they return",
-			set: integer(func(c *Config) *int { return &c.Session.Remembered }, 0, rememberedMax)},
-		{name: "session.dedupe.last", about: "message ids of a key that are remembered; 0: off",
-			set: integer(func(c *Config) *int { return &c.Session.Dedupe.Last }, 0, rememberedMax)},
-		{name: "session.dedupe.action", about: "flag or drop a duplicate",
-			set: choice(func(c *Config) *string { return &c.Session.Dedupe.Action }, "flag", "drop")},
+		{name: "session.max_duration", about: "longest session; 0s: any length",
+			field: duration(func(c *Config) *time.Duration { return &c.Session.MaxDuration }, 0, timesMax)},
+		{name: "session.max_events", about: "most events of a session; 0: any number",
+			field: integer(func(c *Config) *int { return &c.Session.MaxEvents }, 0, eventsMax)},
+		{name: "session.midnight",
+			about: "IANA zone, such as Europe/Rome, whose midnight begins a new session; none: no matter",
+			field: text(func(c *Config) *string { return &c.Session.Midnight })},
+		{name: "session.retained",
+			about: "sessions of a key kept for late events; 0: from time.lateness and the timeouts",
+			field: integer(func(c *Config) *int { return &c.Session.Retained }, 0, retainedMax)},
+		{name: "session.remembered",
+			about: "forgotten ids of a key that resume when a client sends them again",
+			field: integer(func(c *Config) *int { return &c.Session.Remembered }, 0, rememberedMax)},
+		{name: "session.dedupe.last",
+			about: "message ids of a key that duplicates are found by; 0: none are looked for",
+			field: integer(func(c *Config) *int { return &c.Session.Dedupe.Last }, 0, rememberedMax)},
+		{name: "session.dedupe.action",
+			about: "a duplicate is flagged and counted apart, or dropped",
+			field: choice(func(c *Config) *string { return &c.Session.Dedupe.Action }, "flag", "drop")},
 	}
 }
 
 func timeKeys() []key {
 	return []key{
-		{name: "time.sources", about: "where the event time is taken from, in order of preference",
-			set: choices(func(c *Config) *[]string { return &c.Time.Sources },
+		{name: "time.sources",
+			about: "where the time of an event is taken from, in order of preference",
+			field: choices(func(c *Config) *[]string { return &c.Time.Sources },
 				"timestamp", "originalTimestamp", "record", "corrected")},
-		{name: "time.out_of_order", about: "how far the watermark stays behind the greatest time",
-			set: duration(func(c *Config) *time.Duration { return &c.Time.OutOfOrder }, 0, timesMax)},
-		{name: "time.lateness", about: "how long an ended session is retained for late events",
-			set: duration(func(c *Config) *time.Duration { return &c.Time.Lateness }, 0, timesMax)},
-		{name: "time.future_tolerance", about: "how far an event may lie ahead of its record's timestamp",
-			set: duration(func(c *Config) *time.Duration { return &c.Time.FutureTolerance }, 0, timesMax)},
-		{name: "time.too_late", about: "pass or dead_letter",
-			set: choice(func(c *Config) *string { return &c.Time.TooLate }, "pass", "dead_letter")},
-		{name: "time.idle_after", about: "silence after which the wall clock ends visits",
-			set: duration(func(c *Config) *time.Duration { return &c.Time.IdleAfter },
+		{name: "time.out_of_order",
+			about: "how far the watermark stays behind the greatest event time",
+			field: duration(func(c *Config) *time.Duration { return &c.Time.OutOfOrder }, 0, timesMax)},
+		{name: "time.lateness", about: "how long an ended session takes late events",
+			field: duration(func(c *Config) *time.Duration { return &c.Time.Lateness }, 0, timesMax)},
+		{name: "time.future_tolerance",
+			about: "how far an event's time may be ahead of its record's timestamp",
+			field: duration(func(c *Config) *time.Duration { return &c.Time.FutureTolerance }, 0, timesMax)},
+		{name: "time.too_late", about: "an event too late for any session: no session, or dead",
+			field: choice(func(c *Config) *string { return &c.Time.TooLate }, "pass", "dead_letter")},
+		{name: "time.idle_after",
+			about: "silence of a partition after which the wall clock ends visits",
+			field: duration(func(c *Config) *time.Duration { return &c.Time.IdleAfter },
 				100*time.Millisecond, timesMax)},
 		{name: "time.retention", about: "how long the history of a key is kept",
-			set: duration(func(c *Config) *time.Duration { return &c.Time.Retention },
+			field: duration(func(c *Config) *time.Duration { return &c.Time.Retention },
 				time.Minute, timesMax)},
 	}
 }
 
 func processKeys() []key {
 	return []key{
-		{name: "state.dir", about: "directory of the local state",
-			set: text(func(c *Config) *string { return &c.State.Dir }, notEmpty)},
-		{name: "state.cache", about: "memory for state",
-			set: size(func(c *Config) *int64 { return &c.State.Cache }, cacheMin, cacheMax)},
-		{name: "commit.interval", about: "longest time between commits",
-			set: duration(func(c *Config) *time.Duration { return &c.Commit.Interval },
+		{name: "state.dir", about: "directory of the local state; one process alone",
+			field: text(func(c *Config) *string { return &c.State.Dir }, notEmpty)},
+		{name: "state.cache", about: "memory for the local state",
+			field: size(func(c *Config) *int64 { return &c.State.Cache }, cacheMin, cacheMax)},
+		{name: "commit.interval", about: "longest time from an event to its commit",
+			field: duration(func(c *Config) *time.Duration { return &c.Commit.Interval },
 				time.Millisecond, transactionTimeoutMax)},
 		{name: "lanes", about: "transactional clients of the process; 0: half the cores",
-			set: integer(func(c *Config) *int { return &c.Lanes }, 0, lanesMax)},
-		{name: "limits.record", about: "largest payload",
-			set: size(func(c *Config) *int64 { return &c.Limits.Record }, recordMin, recordMax)},
-		{name: "limits.json_depth", about: "deepest nesting of a payload",
-			set: integer(func(c *Config) *int { return &c.Limits.JSONDepth }, 2, jsonDepthMax)},
-		{name: "limits.anonymous_id", about: "longest anonymous id",
-			set: size(func(c *Config) *int64 { return &c.Limits.AnonymousID }, 1, anonymousIDMax)},
-		{name: "http.address", about: "address of the metrics, probes and live page; empty: none",
-			set: text(func(c *Config) *string { return &c.HTTP.Address })},
-		{name: "log.level", about: "debug, info, warn or error",
-			set: choice(func(c *Config) *string { return &c.Log.Level },
+			field: integer(func(c *Config) *int { return &c.Lanes }, 0, lanesMax)},
+		{name: "limits.record", about: "largest event",
+			field: size(func(c *Config) *int64 { return &c.Limits.Record }, recordMin, recordMax)},
+		{name: "limits.json_depth", about: "most objects and arrays open at once in an event",
+			field: integer(func(c *Config) *int { return &c.Limits.JSONDepth }, 2, jsonDepthMax)},
+		{name: "limits.anonymous_id", about: "longest anonymous id, source, user id",
+			field: size(func(c *Config) *int64 { return &c.Limits.AnonymousID }, 1, anonymousIDMax)},
+		{name: "http.address",
+			about: "address of metrics, probes and the live page; none: no server",
+			field: text(func(c *Config) *string { return &c.HTTP.Address })},
+		{name: "log.level", about: "least grave messages that are logged",
+			field: choice(func(c *Config) *string { return &c.Log.Level },
 				"debug", "info", "warn", "error")},
-		{name: "log.format", about: "auto, console or json",
-			set: choice(func(c *Config) *string { return &c.Log.Format }, "auto", "console", "json")},
+		{name: "log.format", about: "form of the log; auto: console on a terminal, else json",
+			field: choice(func(c *Config) *string { return &c.Log.Format }, "auto", "console", "json")},
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
+
+	"sessionizer/schemas"
 )
 
 // DefaultFile is read where no file is named and it is there.
@@ -39,6 +41,8 @@ type loader struct {
 	warnings    Faults
 	config      Config
 	origins     map[string]Origin // of the value in force, by key; absent: the default
+	profile     schemas.Profile   // of the name that is in force; zero: it is not usable
+	profileFile *profileFile      // nil: the profile is a built-in one
 	doubtful    map[string]bool   // keys whose value is not known: wrong, or perhaps misspelt
 }
 
@@ -46,22 +50,36 @@ type loader struct {
 // is of type Faults and holds everything that is wrong; the other Faults are
 // warnings, with which the Config can be used.
 func Load(s Sources) (*Config, Faults, error) {
-	l := &loader{sources: s, table: keys(), config: Defaults(), origins: map[string]Origin{},
-		doubtful: map[string]bool{}}
+	l := load(s)
+	if len(l.faults) > 0 {
+		return nil, l.warnings.sorted(), l.faults.sorted()
+	}
+	return &l.config, l.warnings.sorted(), nil
+}
+
+func load(s Sources) *loader {
+	l := newLoader(s)
 	l.readFile()
 	l.readEnvironment()
 	l.readSet()
 	l.readOverrides()
+	l.finish()
+	return l
+}
+
+func newLoader(s Sources) *loader {
+	return &loader{sources: s, table: keys(), config: Defaults(), origins: map[string]Origin{},
+		doubtful: map[string]bool{}}
+}
+
+// finish makes the configuration of what the sources say.
+func (l *loader) finish() {
 	l.applyProfile()
 	for _, a := range l.assignments {
 		l.apply(a)
 	}
 	l.doubt()
 	l.check()
-	if len(l.faults) > 0 {
-		return nil, l.warnings.sorted(), l.faults.sorted()
-	}
-	return &l.config, l.warnings.sorted(), nil
 }
 
 func (l *loader) fault(o Origin, key string, f *fault) {

@@ -9,8 +9,12 @@ import (
 	"sessionizer/schemas"
 )
 
-// profilesAbsent are the profiles that this version lacks.
-func profilesAbsent() []string { return []string{"rudderstack", "snowplow", "tracardi"} }
+// profilesAbsent are the planned profiles that this version lacks.
+func profilesAbsent() []string {
+	return slices.DeleteFunc([]string{"rudderstack", "snowplow", "tracardi"}, isBuiltIn)
+}
+
+func isBuiltIn(profile string) bool { return slices.Contains(schemas.Profiles(), profile) }
 
 // isPath tells a path to a profile from the name of one.
 func isPath(profile string) bool {
@@ -25,31 +29,93 @@ func (l *loader) applyProfile() {
 		if a.key.name == "profile" {
 			// A fault is told when the assignment is applied with the others.
 			_ = a.key.set(&l.config, a.value)
+			l.origins["profile"] = a.value.origin
 		}
 	}
-	if !slices.Contains(schemas.Profiles(), l.config.Profile) {
+	name := l.config.Profile
+	var p schemas.Profile
+	var err error
+	switch {
+	case isPath(name):
+		if !l.readProfile(name) {
+			return
+		}
+		p = *l.config.profile
+	case isBuiltIn(name):
+		if p, err = schemas.LoadProfile(name); err != nil {
+			l.cross(faultf("%v", err), "profile")
+			return
+		}
+	default:
 		return
 	}
-	p, err := schemas.LoadProfile(l.config.Profile)
-	if err != nil {
-		l.cross(faultf("%v", err), "profile")
-		return
-	}
+	l.profile = p
 	if p.Config.Kind != yaml.MappingNode {
 		return
 	}
-	r := newFileReader(layerProfile, p.Name, l.table)
+	r := newFileReader(layerProfile, name, l.table)
 	r.mapping("", &p.Config)
+	for _, a := range r.assignments {
+		if a.key.name == "profile" {
+			l.fault(a.value.origin, "profile", faultf("a profile cannot be based on another"))
+		}
+	}
 	l.assignments = append(r.assignments, l.assignments...)
 	l.faults = append(l.faults, r.faults...)
 }
 
-func (l *loader) checkProfile() {
-	p := l.config.Profile
-	if isPath(p) || slices.Contains(profilesAbsent(), p) || slices.Contains(schemas.Profiles(), p) {
-		return
+// readProfile reads the profile from a file. It reports whether that is usable.
+func (l *loader) readProfile(name string) bool {
+	document, err := l.sources.ReadFile(name)
+	if err != nil {
+		l.cross(unreadable(name, err), "profile")
+		return false
 	}
-	f := faultf("no such profile: %s", shown(p))
-	f.nearest = nearest(p, slices.Concat(schemas.Profiles(), profilesAbsent()), "")
-	l.cross(f, "profile")
+	f := parseProfile(name, document)
+	l.faults = append(l.faults, f.faults...)
+	l.profileFile = f
+	if len(f.faults) > 0 {
+		return false
+	}
+	l.config.profile = &f.profile
+	return true
+}
+
+func (l *loader) checkProfile() {
+	if f := unknownProfile(l.config.Profile); f != nil {
+		l.cross(f, "profile")
+	}
+}
+
+func unknownProfile(name string) *fault {
+	if isPath(name) || isBuiltIn(name) || slices.Contains(profilesAbsent(), name) {
+		return nil
+	}
+	f := faultf("no such profile: %s", shown(name))
+	f.nearest = nearest(name, slices.Concat(schemas.Profiles(), profilesAbsent()), "")
+	return f
+}
+
+// ShowProfile returns the YAML of a profile, byte for byte: of a built-in one
+// by its name, of one in a file by its path. The error, if the profile cannot
+// be used, is of type Faults.
+func ShowProfile(name string, readFile func(string) ([]byte, error)) ([]byte, error) {
+	argument := Origin{layer: layerArgument}
+	if f := unknownProfile(name); f != nil {
+		return nil, Faults{{Origin: argument, Problem: f.problem, Nearest: f.nearest}}
+	}
+	l := newLoader(Sources{
+		Offline: true, ReadFile: readFile,
+		Hostname: func() (string, error) { return "", nil },
+	})
+	for i := range l.table {
+		if k := &l.table[i]; k.name == "profile" {
+			l.assignments = []assignment{{k, value{origin: argument, text: name}}}
+		}
+	}
+	l.finish()
+	if len(l.faults) > 0 {
+		return nil, l.faults.sorted()
+	}
+	return l.profile.Source, nil
 }

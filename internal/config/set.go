@@ -9,11 +9,18 @@ import (
 	"time"
 )
 
-// The functions here build the set of a key from the place of its value in a
-// Config, its type, and what may stand there.
+// field is the type of a key: how its value is read into a Config and shown again.
+type field struct {
+	kind string // of the values, as the reference names it
+	set  func(c *Config, v value) *fault
+	get  func(c *Config) any // a text, number, boolean or list, in the form that set takes
+}
 
-func text(at func(*Config) *string, checks ...func(string) *fault) func(*Config, value) *fault {
-	return func(c *Config, v value) *fault {
+// The functions here build the field of a key from the place of its value in a
+// Config and what may stand there.
+
+func text(at func(*Config) *string, checks ...func(string) *fault) field {
+	return field{"text", func(c *Config, v value) *fault {
 		s, f := asText(v)
 		for _, check := range checks {
 			if f == nil {
@@ -24,11 +31,11 @@ func text(at func(*Config) *string, checks ...func(string) *fault) func(*Config,
 			*at(c) = s
 		}
 		return f
-	}
+	}, func(c *Config) any { return *at(c) }}
 }
 
-func texts(at func(*Config) *[]string, check func([]string) *fault) func(*Config, value) *fault {
-	return func(c *Config, v value) *fault {
+func texts(at func(*Config) *[]string, check func([]string) *fault) field {
+	return field{"list of texts", func(c *Config, v value) *fault {
 		s, f := asTexts(v)
 		if f == nil {
 			f = check(s)
@@ -37,33 +44,31 @@ func texts(at func(*Config) *[]string, check func([]string) *fault) func(*Config
 			*at(c) = s
 		}
 		return f
-	}
+	}, func(c *Config) any { return *at(c) }}
 }
 
-func secret(at func(*Config) *Secret) func(*Config, value) *fault {
-	return func(c *Config, v value) *fault {
+func secret(at func(*Config) *Secret) field {
+	return field{"text, secret", func(c *Config, v value) *fault {
 		if v.text == "" {
 			return faultf("is empty")
 		}
 		*at(c) = NewSecret(v.text)
 		return nil
-	}
+	}, func(c *Config) any { return at(c).String() }}
 }
 
-func boolean(at func(*Config) *bool) func(*Config, value) *fault {
-	return func(c *Config, v value) *fault {
+func boolean(at func(*Config) *bool) field {
+	return field{"true or false", func(c *Config, v value) *fault {
 		b, f := asBool(v)
 		if f == nil {
 			*at(c) = b
 		}
 		return f
-	}
+	}, func(c *Config) any { return *at(c) }}
 }
 
-func duration(
-	at func(*Config) *time.Duration, least, most time.Duration,
-) func(*Config, value) *fault {
-	return func(c *Config, v value) *fault {
+func duration(at func(*Config) *time.Duration, least, most time.Duration) field {
+	return field{"duration", func(c *Config, v value) *fault {
 		d, f := asDuration(v)
 		switch {
 		case f != nil:
@@ -75,11 +80,11 @@ func duration(
 		}
 		*at(c) = d
 		return nil
-	}
+	}, func(c *Config) any { return durationText(*at(c)) }}
 }
 
-func size(at func(*Config) *int64, least, most int64) func(*Config, value) *fault {
-	return func(c *Config, v value) *fault {
+func size(at func(*Config) *int64, least, most int64) field {
+	return field{"size", func(c *Config, v value) *fault {
 		n, f := asSize(v)
 		switch {
 		case f != nil:
@@ -91,11 +96,11 @@ func size(at func(*Config) *int64, least, most int64) func(*Config, value) *faul
 		}
 		*at(c) = n
 		return nil
-	}
+	}, func(c *Config) any { return sizeText(*at(c)) }}
 }
 
-func integer(at func(*Config) *int, least, most int64) func(*Config, value) *fault {
-	return func(c *Config, v value) *fault {
+func integer(at func(*Config) *int, least, most int64) field {
+	return field{"whole number", func(c *Config, v value) *fault {
 		n, f := asInt(v)
 		switch {
 		case f != nil:
@@ -107,15 +112,17 @@ func integer(at func(*Config) *int, least, most int64) func(*Config, value) *fau
 		}
 		*at(c) = int(n)
 		return nil
-	}
+	}, func(c *Config) any { return *at(c) }}
 }
 
-func choice(at func(*Config) *string, from ...string) func(*Config, value) *fault {
-	return text(at, func(s string) *fault { return oneOf(s, from) })
+func choice(at func(*Config) *string, from ...string) field {
+	f := text(at, func(s string) *fault { return oneOf(s, from) })
+	f.kind = alternatives(slices.DeleteFunc(slices.Clone(from), isEmpty))
+	return f
 }
 
-func choices(at func(*Config) *[]string, from ...string) func(*Config, value) *fault {
-	return texts(at, func(list []string) *fault {
+func choices(at func(*Config) *[]string, from ...string) field {
+	f := texts(at, func(list []string) *fault {
 		for i, s := range list {
 			if f := oneOf(s, from); f != nil {
 				return f
@@ -126,13 +133,17 @@ func choices(at func(*Config) *[]string, from ...string) func(*Config, value) *f
 		}
 		return nil
 	})
+	f.kind = "list of " + strings.Join(from, ", ")
+	return f
 }
+
+func isEmpty(s string) bool { return s == "" }
 
 func oneOf(s string, from []string) *fault {
 	if slices.Contains(from, s) {
 		return nil
 	}
-	named := slices.DeleteFunc(slices.Clone(from), func(c string) bool { return c == "" })
+	named := slices.DeleteFunc(slices.Clone(from), isEmpty)
 	f := faultf("want %s, found %s", alternatives(named), shown(s))
 	f.nearest = nearest(s, named, "")
 	return f
@@ -158,16 +169,28 @@ func asOneOrMore(v value) ([]string, *fault) {
 }
 
 // outputFields takes the name of a set of fields, or a list of fields.
-func outputFields(c *Config, v value) *fault {
-	fields, f := asOneOrMore(v)
-	if f != nil {
-		return f
+func outputFields() field {
+	return field{
+		kind: alternatives(fieldSets()) + ", or a list of fields: " + strings.Join(fieldNames(), ", "),
+		set: func(c *Config, v value) *fault {
+			fields, f := asOneOrMore(v)
+			if f == nil {
+				f = checkFields(fields)
+			}
+			if f == nil {
+				c.Output.Fields = fields
+			}
+			return f
+		},
+		get: func(c *Config) any { return oneOrMore(c.Output.Fields) },
 	}
+}
+
+func checkFields(fields []string) *fault {
 	if len(fields) == 0 {
 		return faultf("the list is empty: want at least id, or %s", alternatives(fieldSets()))
 	}
 	if len(fields) == 1 && slices.Contains(fieldSets(), fields[0]) {
-		c.Output.Fields = fields
 		return nil
 	}
 	for i, name := range fields {
@@ -184,26 +207,76 @@ func outputFields(c *Config, v value) *fault {
 			return faultf("%s is given twice", name)
 		}
 	}
-	c.Output.Fields = fields
 	return nil
 }
 
+// oneOrMore is the short form of a list: its only element stands alone.
+func oneOrMore(list []string) any {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return list
+}
+
 // idType takes a type of ids. An empty one leaves the profile's in force.
-func idType(c *Config, v value) *fault {
-	if v.shape == scalar && v.text == "" && v.tag != "!!null" {
+func idType() field {
+	f := choice(func(c *Config) *string { return &c.Session.IDType }, "int64", "uuid", "string")
+	set := f.set
+	f.set = func(c *Config, v value) *fault {
+		if v.shape == scalar && v.text == "" && v.tag != "!!null" {
+			return nil
+		}
+		return set(c, v)
+	}
+	return f
+}
+
+// policyOf is the policy for a reason of dead letters.
+func policyOf(reason string) field {
+	var policy string
+	f := choice(func(*Config) *string { return &policy },
+		string(PolicyDeadLetter), string(PolicyPass), string(PolicyFail))
+	set := f.set
+	f.set = func(c *Config, v value) *fault {
+		if f := set(c, v); f != nil {
+			return f
+		}
+		c.DeadLetters.On[reason] = Policy(policy)
 		return nil
 	}
-	set := choice(func(c *Config) *string { return &c.Session.IDType }, "int64", "uuid", "string")
-	return set(c, v)
+	f.get = func(c *Config) any { return string(c.DeadLetters.PolicyFor(reason)) }
+	return f
+}
+
+// pathsOf is the places of what the profile's paths call by a name.
+func pathsOf(name string) field {
+	return field{
+		kind: "path, or list of paths",
+		set: func(c *Config, v value) *fault {
+			paths, f := asOneOrMore(v)
+			if f == nil {
+				c.Paths[name] = paths
+			}
+			return f
+		},
+		get: func(c *Config) any {
+			if paths, given := c.Paths[name]; given {
+				return oneOrMore(paths)
+			}
+			return nil // the profile's
+		},
+	}
 }
 
 // countRules keeps only how many rules there are.
-func countRules(c *Config, v value) *fault {
-	items, f := asList(v)
-	if f == nil {
-		c.Rules = len(items)
-	}
-	return f
+func countRules() field {
+	return field{"list of rules", func(c *Config, v value) *fault {
+		items, f := asList(v)
+		if f == nil {
+			c.Rules = len(items)
+		}
+		return f
+	}, func(c *Config) any { return []string{} }}
 }
 
 func notEmpty(s string) *fault {
