@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // What the documents show is tried as their readers would: the commands are
@@ -57,7 +59,7 @@ func TestDocs_TheEngineMakesTheOutputOfTheInput(t *testing.T) {
 // brokerless says which commands can be run here; of the others only the flags
 // are tried. The demo has its tests.
 func brokerless(command string) bool {
-	return slices.Contains([]string{"stamp", "version", "completion"}, command)
+	return slices.Contains([]string{"stamp", "version", "completion", "config"}, command)
 }
 
 func TestDocs_EveryCommandRuns(t *testing.T) {
@@ -100,7 +102,11 @@ func TestDocs_EveryCommandRuns(t *testing.T) {
 func TestDocs_TheExamplesOfTheCommandsRun(t *testing.T) {
 	event := blocks(read(t, repository, "README.md"))[0].text
 	ran := 0
+	var all []*cobra.Command
 	for _, c := range (&app{}).commands() {
+		all = append(append(all, c), c.Commands()...)
+	}
+	for _, c := range all {
 		for line := range strings.Lines(c.Example) {
 			dir := t.TempDir()
 			write(t, dir, "events.ndjson", event)

@@ -125,13 +125,17 @@ func command(c *cobra.Command, work func(cmd *cobra.Command, args []string) erro
 // writes to standard error. Offline commands speak to no broker.
 func (a *app) load(offline bool) (*config.Config, *zap.Logger, error) {
 	c, warnings, err := config.Load(a.sources(offline))
-	for _, w := range warnings {
-		fmt.Fprintf(a.stderr, "sessionizer: warning: %v\n", w)
-	}
+	a.warn(warnings)
 	if err != nil {
 		return nil, nil, err
 	}
 	return c, newLogger(c.Log, a.stderr), nil
+}
+
+func (a *app) warn(warnings config.Faults) {
+	for _, w := range warnings {
+		fmt.Fprintf(a.stderr, "sessionizer: warning: %v\n", w)
+	}
 }
 
 // sources is where the configuration comes from.
