@@ -73,8 +73,8 @@ type TaskStats struct {
 	Started                               int64 // Visit Started records; Visits has the others
 	Dropped                               int64 // events that the rules or the deduplication drop
 	BytesIn                               int64
-	Notes                                 [16]int64 // by bit of session.Notes
-	ScanNotes                             [16]int64 // by bit of schemas.ScanNotes
+	Notes                                 [32]int64 // by bit of session.Notes
+	ScanNotes                             [32]int64 // by bit of schemas.ScanNotes
 	Dead                                  map[schemas.Reason]int64
 }
 
@@ -212,9 +212,9 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 }
 
 // note counts each bit of a set.
-func note[N ~uint16](counts *[16]int64, set N) {
+func note[N ~uint16 | ~uint32](counts *[32]int64, set N) {
 	for ; set != 0; set &= set - 1 {
-		counts[bits.TrailingZeros16(uint16(set))]++
+		counts[bits.TrailingZeros32(uint32(set))]++
 	}
 }
 
