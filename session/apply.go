@@ -41,7 +41,7 @@ func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *O
 			x.ActiveMs += Millis(gap)
 		}
 	}
-	x.take(e, r.timeout(e), watermark)
+	x.take(e, r.timeout(e), r.maxDuration(e), watermark)
 	s.Stamped = x.Index
 	if s.isLate(x) {
 		x.Late++
@@ -55,9 +55,36 @@ func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *O
 		if !d.client.IsZero() && !e.Start {
 			out.Notes |= NoteStartAdded
 		}
+		if r.Started {
+			out.Begun = append(out.Begun, Ended{Session: *x, Reason: d.reason, AmendableUntil: NoTime})
+		}
 	}
 	x.stamp(&out.Stamp)
+	if d.isEnd {
+		x.NotAfter, x.EndReason = x.Last, ReasonEnd
+		r.end(x, &out.After)
+		out.Notes |= NoteEnded
+	}
 	return at
+}
+
+// attach stamps an event with the session at d.at, which counts it and is otherwise left as it is.
+func (s *State) attach(d *decision, e *Event, out *Outcome) {
+	x := &s.Sessions[d.at]
+	if d.isDuplicate {
+		x.Duplicates++
+	} else {
+		x.Attached++
+		out.Notes |= NoteAttached
+	}
+	x.stamp(&out.Stamp)
+	out.Stamp.EventIndex = 0
+	out.Stamp.GapMs = Millis(x.distance(e.Time))
+	if s.isLate(x) {
+		out.Stamp.Late = true
+		out.Notes |= NoteLate
+	}
+	s.RowChanged = true
 }
 
 // reachTowards returns the T that judges the gap between a session and an event: the session's for
@@ -88,6 +115,7 @@ func (r *Rules) close(x *Session, t Time, reason Reason, out *Outcome) {
 	if x.Open {
 		r.end(x, &out.Before)
 	}
+	out.Notes |= NoteSplit
 }
 
 // open adds a new session for e, without its event. A start marker bounds it: earlier events are
@@ -309,20 +337,21 @@ func (t *Text) takeLater(other *Text) {
 
 // take adds an event to the session. An absorbed session that carries on by itself has no events:
 // its times are those of the record it had.
-func (x *Session) take(e *Event, timeout Millis, watermark Time) {
+func (x *Session) take(e *Event, timeout, maxDuration Millis, watermark Time) {
 	isFirst := x.Events == 0 && !x.Started
 	if isFirst || e.Time < x.First {
 		x.First, x.FirstOffset, x.FirstEvent = e.Time, e.Offset, e.MessageID
 	}
 	if isFirst || e.Time >= x.Last {
 		x.Last, x.LastOffset, x.LastEvent = e.Time, e.Offset, e.MessageID
-		x.Timeout = timeout
+		x.Timeout, x.MaxDuration = timeout, maxDuration
 	}
 	if len(e.UserID) > 0 {
 		user := Text{Bytes: e.UserID, Time: e.Time, Offset: e.Offset}
 		x.FirstUser.takeEarlier(&user)
 		x.LastUser.takeLater(&user)
 	}
+	x.collect(e)
 	x.Events++
 	x.EventIndex++
 	switch e.Kind {
@@ -335,6 +364,30 @@ func (x *Session) take(e *Event, timeout Millis, watermark Time) {
 	}
 	x.Changed = watermark
 	x.Open = true
+}
+
+// collect takes over what else the event says, by its time.
+func (x *Session) collect(e *Event) {
+	if len(e.Place) > 0 {
+		place := Text{Bytes: e.Place, Time: e.Time, Offset: e.Offset}
+		x.Entry.takeEarlier(&place)
+		x.Exit.takeLater(&place)
+	}
+	if len(e.Campaign) > 0 {
+		x.Campaign.takeEarlier(&Text{Bytes: e.Campaign, Time: e.Time, Offset: e.Offset})
+	}
+	if len(e.Referrer) > 0 {
+		x.Referrer.takeEarlier(&Text{Bytes: e.Referrer, Time: e.Time, Offset: e.Offset})
+	}
+	if len(e.Context) > 0 {
+		x.Context.takeEarlier(&Text{Bytes: e.Context, Time: e.Time, Offset: e.Offset})
+	}
+	switch e.Lifecycle {
+	case LifecycleForeground:
+		x.Foreground++
+	case LifecycleBackground:
+		x.Background++
+	}
 }
 
 // isLate reports whether another session than x has later events: x is not the live one.
@@ -355,4 +408,5 @@ func (x *Session) stamp(stamp *Stamp) {
 	stamp.Previous = x.Previous
 	stamp.StartedAt, stamp.FirstEvent = x.First, x.FirstEvent
 	stamp.TimeoutMs = x.Timeout
+	stamp.Campaign = x.Campaign.Bytes
 }

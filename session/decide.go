@@ -1,22 +1,22 @@
 package session
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
 // cause is what happens with an event.
 type cause uint8
 
 const (
-	causeNone     cause = iota // no session
-	causeTooLate               // no session, too late
-	causeJoin                  // the session at decision.at takes it
-	causeJoinByID              // likewise, whatever its bounds: a client id outranks them
-	causeMerge                 // the sessions of State.touched become one, which takes it
-	causeResume                // the forgotten session of decision.entry takes it
-	causeOpen                  // a new session takes it
-	causeSplit                 // likewise, and the session at decision.at is closed before
+	causeNone       cause = iota // no session
+	causeTooLate                 // no session, too late
+	causeUnattached              // no session: there is none it may go to, and it may open none
+	causeDrop                    // the event goes nowhere
+	causeAttach                  // it gets the id of the session at decision.at, which stays as it is
+	causeJoin                    // the session at decision.at takes it
+	causeJoinByID                // likewise, whatever its bounds: a client id outranks them
+	causeMerge                   // the sessions of State.touched become one, which takes it
+	causeResume                  // the forgotten session of decision.entry takes it
+	causeOpen                    // a new session takes it
+	causeSplit                   // likewise, and the session at decision.at is closed before
 )
 
 // decision is all that decide found out. The rest only carries it out.
@@ -29,6 +29,10 @@ type decision struct {
 	reason      Reason // of the opening
 	isMarked    bool   // a start marker counts here
 	isLateStart bool   // a start marker that joins a session with later events
+	isEnd       bool   // a rule ends the session that takes the event
+	isDuplicate bool
+	hasMessage  bool // the event has a message id, and deduplication is on: message is its digest
+	message     digest
 }
 
 // clientInForce returns the client id that counts; zero: none.
@@ -51,74 +55,100 @@ func (r *Rules) getsNone(e *Event) bool {
 	return r.OnMissing == MissingNone
 }
 
-// isMarker reports whether the event carries a start marker that can split: without any id beside
-// it. Beside an id, a valid one or not, it is that id's.
-func (r *Rules) isMarker(e *Event) bool {
+// isMarker reports whether a start marker that can split counts: a rule's where no client id is in
+// force, the client's without any id beside it. Beside an id, a valid one or not, it is that id's.
+func (r *Rules) isMarker(e *Event, effect *Effect) bool {
+	if effect.Start {
+		return r.clientInForce(e).IsZero()
+	}
 	return r.SplitClientStart && e.Start && e.Client.IsZero() && e.Invalid == ValidID
 }
 
-// decide finds the session of an event at this event watermark. It is the one place that branches
-// on the rules; it changes nothing but the scratch in s.touched.
-func (r *Rules) decide(s *State, e *Event, watermark Time) decision {
-	d := decision{client: r.clientInForce(e), isMarked: r.isMarker(e)}
-	byID := !d.client.IsZero()
+// decide finds the session of an event at this event watermark; d must be zero. It is the one place
+// that branches on the rules; it changes nothing but the scratch in s.touched.
+func (r *Rules) decide(s *State, e *Event, watermark Time, d *decision) {
+	effect := r.effect(e)
+	class := effect.Class
+	d.client, d.isEnd = r.clientInForce(e), effect.End
+	if r.DedupeLast > 0 && r.recognize(s, e, d) {
+		// A duplicate gets what an event that attaches would.
+		class, d.isEnd = ClassAttach, false
+		if r.DedupeDrop {
+			d.cause = causeDrop
+			return
+		}
+	}
 	if r.getsNone(e) {
-		return d
+		return
 	}
+	byID := !d.client.IsZero()
 	if byID && r.Mode == Adopt {
-		return r.decideByID(s, d)
+		s.decideByID(d, class)
+		return
 	}
-	nearest, blocked := r.touch(s, e, d.client)
+	d.isMarked = class == ClassStart && r.isMarker(e, effect)
+	m := r.meet(s, e, d.client)
 	switch {
-	case nearest >= 0 && d.isMarked && !s.touchesLater(e.Time):
-		d.cause, d.at, d.reason = causeSplit, nearest, ReasonClientStart
-	case nearest >= 0 && len(s.touched) > 1 && r.group(s, e, nearest) > 1:
+	case class == ClassAttach && m.nearest >= 0:
+		d.cause, d.at = causeAttach, m.nearest
+	case class == ClassAttach:
+		d.cause = causeUnattached
+	case m.fitting >= 0 && d.isMarked && !m.isLate:
+		d.cause, d.at, d.reason = causeSplit, m.fitting, ReasonClientStart
+	case m.fitting >= 0 && len(s.touched) > 1 && r.group(s, e, m.fitting) > 1:
 		d.cause, d.isLateStart = causeMerge, d.isMarked
-	case nearest >= 0:
-		d.cause, d.at, d.isLateStart = causeJoin, nearest, d.isMarked
-	case byID && r.touchForgotten(s, e, &d):
+	case m.fitting >= 0:
+		d.cause, d.at, d.isLateStart = causeJoin, m.fitting, d.isMarked
+	case byID && r.touchForgotten(s, e, d):
 		d.cause = causeResume
-	case !byID && e.Time+Time(r.Lateness) < watermark:
+	case class == ClassExtend:
+		d.cause = causeUnattached
+	case !byID && m.nearest < 0 && e.Time+Time(r.Lateness) < watermark:
 		d.cause = causeTooLate
 	default:
-		r.decideOpening(s, e, &d, blocked)
+		s.decideOpening(e, d, &m)
 	}
-	return d
 }
 
-// decideByID follows a client id in Adopt: the session with that id, else a new one.
-func (r *Rules) decideByID(s *State, d decision) decision {
+// decideByID follows a client id in Adopt: the session with that id, else a new one. To attach it
+// has to be retained: what is forgotten resumes only for an event that it takes.
+func (s *State) decideByID(d *decision, class Class) {
+	join := causeJoinByID
+	if class == ClassAttach {
+		join = causeAttach
+	}
 	if d.at = s.find(d.client); d.at >= 0 {
-		d.cause = causeJoinByID
-		return d
+		d.cause = join
+		return
 	}
 	retained, forgotten, ok := s.trace(d.client)
 	switch {
 	case ok && retained >= 0:
-		d.cause, d.at = causeJoinByID, retained
-	case ok:
+		d.cause, d.at = join, retained
+	case ok && class != ClassAttach:
 		d.cause, d.entry = causeResume, forgotten
+	case class != ClassStart:
+		d.cause = causeUnattached
 	default:
 		d.cause, d.name, d.reason = causeOpen, d.client, s.first(ReasonClientID)
 	}
-	return d
 }
 
-// decideOpening names the new session of an event that touches none. blocked is the nearest session
-// that only its user kept from being touched; -1: none. A session with later events is not closed:
-// a late event ends nobody.
+// decideOpening names the new session of an event that fits none. The nearest of those that only
+// a split keeps from it gives the reason and is closed, but not if it has later events: a late
+// event ends nobody.
 //
 // In Enforce the session is named by the client if that id was never given, as far as the key
 // remembers; else the server names it, because a session with that id exists.
-func (r *Rules) decideOpening(s *State, e *Event, d *decision, blocked int) {
+func (s *State) decideOpening(e *Event, d *decision, m *meeting) {
 	d.cause, d.reason = causeOpen, s.first(ReasonInactivity)
 	if !d.client.IsZero() && !s.remembers(d.client) {
 		d.name, d.reason = d.client, s.first(ReasonClientID)
 	}
-	if blocked >= 0 {
-		d.reason = ReasonUserChange
-		if e.Time >= s.Sessions[blocked].Last {
-			d.cause, d.at = causeSplit, blocked
+	if m.blocked >= 0 {
+		d.reason = m.reason
+		if e.Time >= s.Sessions[m.blocked].Last {
+			d.cause, d.at = causeSplit, m.blocked
 		}
 	}
 }
@@ -129,38 +159,6 @@ func (s *State) first(other Reason) Reason {
 		return ReasonFirst
 	}
 	return other
-}
-
-// fit says how an event meets a session.
-type fit uint8
-
-const (
-	apart   fit = iota
-	blocked     // in time and in bounds, but of another user
-	touched
-)
-
-// fit compares an event with a session, of which only one opened under the client id in force
-// counts, if there is such an id.
-func (r *Rules) fit(x *Session, e *Event, client ID) fit {
-	t := e.Time
-	switch {
-	case t > r.expiry(x) || t < x.First-r.reach(r.timeout(e)):
-		return apart
-	case t < x.NotBefore || t > x.NotAfter:
-		return apart
-	case !client.IsZero() && !x.Client.Equal(client):
-		return apart
-	case r.SplitUserChange && !isCompatible(x.LastUser.Bytes, e.UserID):
-		return blocked
-	default:
-		return touched
-	}
-}
-
-// isCompatible reports whether two users can be one: the same, or one of them unknown.
-func isCompatible(a, b []byte) bool {
-	return len(a) == 0 || len(b) == 0 || bytes.Equal(a, b)
 }
 
 // distance returns how far t lies outside the session; 0: inside.
@@ -180,37 +178,48 @@ func (x *Session) isNearer(than *Session, t Time) bool {
 	}
 }
 
-// touch collects in s.touched the positions of the retained sessions the event touches and returns
-// the nearest of them, and the nearest of those that are blocked; -1: none.
-func (r *Rules) touch(s *State, e *Event, client ID) (nearest, nearestBlocked int) {
-	s.touched = s.touched[:0]
-	nearest, nearestBlocked = -1, -1
-	for i := range s.Sessions {
-		x := &s.Sessions[i]
-		switch r.fit(x, e, client) {
-		case touched:
-			s.touched = append(s.touched, i)
-			if nearest < 0 || x.isNearer(&s.Sessions[nearest], e.Time) {
-				nearest = i
-			}
-		case blocked:
-			if nearestBlocked < 0 || x.isNearer(&s.Sessions[nearestBlocked], e.Time) {
-				nearestBlocked = i
-			}
-		}
-	}
-	return nearest, nearestBlocked
+// meeting is what decide finds out about the sessions an event meets. The positions are -1 where
+// there is none.
+type meeting struct {
+	fitting int    // the nearest of the touched sessions that no split keeps from the event
+	nearest int    // the nearest of the touched ones
+	blocked int    // the nearest of those that only a split keeps from the event
+	reason  Reason // of that split
+	isLate  bool   // a touched session has events after the event: a start marker is late, and joins
 }
 
-// touchesLater reports whether a touched session has events after t: a start marker is late then,
-// and joins.
-func (s *State) touchesLater(t Time) bool {
-	for _, i := range s.touched {
-		if t < s.Sessions[i].Last {
-			return true
+// meet looks at all retained sessions and collects in s.touched the positions of those that fit.
+// A session is touched if the event lies within its timeout and bounds and their users are
+// compatible.
+func (r *Rules) meet(s *State, e *Event, client ID) meeting {
+	m := meeting{fitting: -1, nearest: -1, blocked: -1}
+	s.touched = s.touched[:0]
+	for i := range s.Sessions {
+		x := &s.Sessions[i]
+		obstacle := r.obstacle(x, e, client)
+		if obstacle == ReasonInactivity {
+			continue
+		}
+		if obstacle == ReasonNone {
+			s.touched = append(s.touched, i)
+			m.fitting = s.nearer(m.fitting, i, e.Time)
+		} else if m.blocked = s.nearer(m.blocked, i, e.Time); m.blocked == i {
+			m.reason = obstacle
+		}
+		if obstacle != ReasonUserChange {
+			m.nearest = s.nearer(m.nearest, i, e.Time)
+			m.isLate = m.isLate || e.Time < x.Last
 		}
 	}
-	return false
+	return m
+}
+
+// nearer returns the position of the session that is nearer to t; the first one may be -1.
+func (s *State) nearer(i, j int, t Time) int {
+	if i < 0 || s.Sessions[j].isNearer(&s.Sessions[i], t) {
+		return j
+	}
+	return i
 }
 
 // touchForgotten finds the nearest forgotten session opened under the client id in force that the
@@ -224,7 +233,7 @@ func (r *Rules) touchForgotten(s *State, e *Event, d *decision) bool {
 			continue
 		}
 		x, ok := s.read(&at)
-		if !ok || r.fit(&x, e, d.client) != touched {
+		if !ok || r.obstacle(&x, e, d.client) != ReasonNone {
 			continue
 		}
 		if !isFound || x.isNearer(&nearest, e.Time) {
@@ -243,8 +252,7 @@ func isOpenedUnder(session []byte, client ID, s *State) bool {
 }
 
 // group reduces s.touched to the sessions that merge: the nearest one, and every other one, nearest
-// first, with the same client id, whose user is compatible with all and with which the union still
-// fits all bounds. It returns how many they are. Users matter only where a change of user splits.
+// first, as far as the union fits. It returns how many they are.
 func (r *Rules) group(s *State, e *Event, nearest int) int {
 	slices.SortFunc(s.touched, func(i, j int) int {
 		if s.Sessions[i].isNearer(&s.Sessions[j], e.Time) {
@@ -252,32 +260,28 @@ func (r *Rules) group(s *State, e *Event, nearest int) int {
 		}
 		return 1
 	})
-	chosen := &s.Sessions[nearest]
-	first, last := min(chosen.First, e.Time), max(chosen.Last, e.Time)
-	notBefore, notAfter := chosen.NotBefore, chosen.NotAfter
-	user := e.UserID
-	if len(user) == 0 {
-		user = chosen.LastUser.Bytes
-	}
+	u := r.unionOf(&s.Sessions[nearest], e)
 	kept := s.touched[:0]
 	for _, i := range s.touched {
-		x := &s.Sessions[i]
-		if i != nearest {
-			lo, hi := min(first, x.First), max(last, x.Last)
-			from, to := max(notBefore, x.NotBefore), min(notAfter, x.NotAfter)
-			if !x.Client.Equal(chosen.Client) || lo < from || hi > to ||
-				r.SplitUserChange && !isCompatible(user, x.LastUser.Bytes) {
-				continue
-			}
-			first, last, notBefore, notAfter = lo, hi, from, to
-			if len(user) == 0 {
-				user = x.LastUser.Bytes
-			}
+		if i == nearest || u.add(r, &s.Sessions[i]) {
+			kept = append(kept, i)
 		}
-		kept = append(kept, i)
 	}
 	s.touched = kept
 	return len(kept)
+}
+
+// fate returns what becomes of an event that has nothing to do with sessions; InSession: it has.
+func (r *Rules) fate(e *Event) Status {
+	effect := r.effect(e)
+	switch {
+	case effect.Drop:
+		return Dropped
+	case e.Debug || effect.Class == ClassIgnore:
+		return Bypass
+	default:
+		return InSession
+	}
 }
 
 // dead returns why the event is a dead letter. It must not change anything.
@@ -285,7 +289,7 @@ func (r *Rules) dead(s *State, e *Event, w Watermarks) Dead {
 	switch {
 	case !e.Time.IsValid():
 		return DeadNoTime
-	case e.Debug:
+	case r.fate(e) != InSession:
 		return DeadNone
 	case r.Mode != Assign && e.Invalid != ValidID && r.OnInvalid == InvalidDeadLetter:
 		return DeadInvalidID
@@ -298,16 +302,23 @@ func (r *Rules) dead(s *State, e *Event, w Watermarks) Dead {
 
 // isTooLate reports, ahead of the work that forgets, what decide finds behind it.
 func (r *Rules) isTooLate(s *State, e *Event, watermark Time) bool {
-	if e.Time+Time(r.Lateness) >= watermark || !r.clientInForce(e).IsZero() || r.getsNone(e) {
+	if e.Time+Time(r.Lateness) >= watermark || !r.clientInForce(e).IsZero() || r.getsNone(e) ||
+		r.effect(e).Class != ClassStart {
 		return false
 	}
 	if r.isGone(s, watermark) {
 		return true
 	}
+	if r.DedupeLast > 0 && r.recognize(s, e, &decision{}) {
+		return false
+	}
 	live := s.live()
 	for i := range s.Sessions {
 		x := &s.Sessions[i]
-		if (i == live || !r.isForgettable(x, watermark)) && r.fit(x, e, ID{}) == touched {
+		if i != live && r.isForgettable(x, watermark) {
+			continue
+		}
+		if o := r.obstacle(x, e, ID{}); o != ReasonInactivity && o != ReasonUserChange {
 			return false
 		}
 	}

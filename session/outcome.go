@@ -76,7 +76,7 @@ func (d Dead) String() string { return label(deadNames[:], int(d)) }
 var deadNames = [deads]string{"", "invalid_id", "too_late", "no_time"}
 
 // Notes is a set of things worth counting.
-type Notes uint16
+type Notes uint32
 
 // The notes.
 const (
@@ -92,6 +92,13 @@ const (
 	NoteResumed                        // a forgotten id resumed
 	NoteIDReused                       // an id the key no longer remembers was given again
 	NoteIndexFull                      // the index cannot grow any more
+	NoteIgnored                        // a rule of class ignore let the event pass
+	NoteDropped                        // a rule dropped the event
+	NoteAttached                       // the event was attached to a session
+	NoteUnattached                     // there was no session for an event that may open none
+	NoteDuplicate                      // the message id is one of the last
+	NoteEnded                          // an end rule ended a session
+	NoteSplit                          // a split closed a session
 	NotesEnd                           // the first bit that is no note: the bound of a loop
 )
 
@@ -107,10 +114,12 @@ func (n Notes) String() string {
 
 var noteNames = [...]string{
 	"start_added", "start_removed", "late_start_marker", "late", "too_late", "invalid_id", "clamped",
-	"merged", "evicted", "resumed", "id_reused", "index_full",
+	"merged", "evicted", "resumed", "id_reused", "index_full", "ignored", "dropped", "attached",
+	"unattached", "duplicate", "end_rule", "split",
 }
 
-// Stamp is what an event gets. Where Status is not InSession only Client and Clamped are set.
+// Stamp is what an event gets. Where Status is not InSession only Client, Clamped and Duplicate are
+// set.
 type Stamp struct {
 	Status     Status
 	ID         ID
@@ -122,7 +131,7 @@ type Stamp struct {
 	Duplicate  bool
 	Reason     Reason // of the opening, on the start event only
 	Index      uint32
-	EventIndex uint64
+	EventIndex uint64 // 0: attached, or a duplicate
 	Previous   ID
 	StartedAt  Time
 	FirstEvent []byte // message id of the event it started with; empty: that one has none

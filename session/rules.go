@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -58,6 +59,8 @@ const (
 const (
 	RetainedMax   = 4096                  // bounds a row and the work per event
 	RememberedMax = 4096                  // bounds a history row
+	DedupeMax     = 1024                  // bounds a row: 16 bytes are kept per message id
+	EffectsMax    = math.MaxUint16        // Event.Rule holds the position
 	DurationMax   = Millis(1) << 42       // 139 years: sums with times stay far from overflow
 	retainedLeast = 64                    // of the default of Retained
 	retainedMost  = 512                   // of the default of Retained
@@ -90,6 +93,8 @@ type Rules struct {
 	OutOfOrder       Millis         // the event watermark's distance from the greatest event time
 	Lateness         Millis         // how long an ended session stays retained
 	Retention        Millis         // how long a key's history is kept
+
+	plain Effect // of events that no rule matches: zero
 }
 
 // DefaultRules returns the defaults of the configuration.
@@ -136,6 +141,17 @@ func (r *Rules) Compile() error {
 		"retained is %d: must be between 1 and %d, or 0 for the default", r.Retained, RetainedMax)
 	fault(r.Remembered >= 0 && r.Remembered <= RememberedMax,
 		"remembered is %d: must be between 0 and %d", r.Remembered, RememberedMax)
+	duration("max duration", r.MaxDuration, 0)
+	fault(r.MaxEvents >= 0, "max events is %d: must be 1 or more, or 0 for any number", r.MaxEvents)
+	fault(r.DedupeLast >= 0 && r.DedupeLast <= DedupeMax,
+		"dedupe last is %d: must be between 0 and %d", r.DedupeLast, DedupeMax)
+	fault(len(r.Effects) <= EffectsMax, "there are %d rules: at most %d are possible",
+		len(r.Effects), EffectsMax)
+	for i := range r.Effects {
+		for _, err := range r.Effects[i].faults() {
+			faults = append(faults, fmt.Errorf("rule %d: %w", i+1, err))
+		}
+	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
@@ -159,12 +175,35 @@ func (r *Rules) retainedNeed() Millis {
 	return r.Lateness/min(r.Timeout, r.MobileTimeout) + 2
 }
 
-// timeout returns the timeout of an event, as configured.
+// effect returns what the rules do to an event.
+func (r *Rules) effect(e *Event) *Effect {
+	if e.Rule == 0 {
+		return &r.plain
+	}
+	return &r.Effects[e.Rule-1]
+}
+
+// timeout returns the timeout of an event, as configured: that of its rule, else its platform's.
 func (r *Rules) timeout(e *Event) Millis {
+	if e.Rule != 0 {
+		if timeout := r.Effects[e.Rule-1].Timeout; timeout != 0 {
+			return timeout
+		}
+	}
 	if e.Mobile {
 		return r.MobileTimeout
 	}
 	return r.Timeout
+}
+
+// maxDuration returns the greatest span an event allows; 0: any.
+func (r *Rules) maxDuration(e *Event) Millis {
+	if e.Rule != 0 {
+		if most := r.Effects[e.Rule-1].MaxDuration; most != 0 {
+			return most
+		}
+	}
+	return r.MaxDuration
 }
 
 // reach returns how far a timeout reaches, inclusive: the T of every formula.
@@ -173,4 +212,31 @@ func (r *Rules) reach(timeout Millis) Time {
 		return Time(timeout - 1)
 	}
 	return Time(timeout)
+}
+
+// faults returns what is wrong with an effect: values out of range, and what contradicts itself.
+func (f *Effect) faults() []error {
+	var faults []error
+	fault := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(f.Timeout >= 0 && f.Timeout <= DurationMax, "timeout is %d ms: must be between 1 and %d,"+
+		" or 0 for the platform's", f.Timeout, DurationMax)
+	fault(f.MaxDuration >= 0 && f.MaxDuration <= DurationMax, "max duration is %d ms: must be between"+
+		" 1 and %d, or 0 for that of all", f.MaxDuration, DurationMax)
+	fault(f.Class < classes, "unknown class %d", f.Class)
+	rest := *f
+	rest.Drop, rest.Class = false, ClassStart
+	isAlone := rest == Effect{}
+	fault(!f.Drop || isAlone && f.Class == ClassStart, "drop goes with nothing else: the event goes"+
+		" nowhere")
+	fault(f.Class != ClassIgnore || isAlone, "class ignore goes with nothing else: the event passes"+
+		" untouched")
+	fault(!f.Start || f.Class == ClassStart || f.Class == ClassIgnore, "start needs class start: an"+
+		" event of class %s opens no session", f.Class)
+	fault(!f.End || f.Class != ClassAttach, "end does not go with class attach: an event that"+
+		" attaches changes nothing of its session")
+	return faults
 }

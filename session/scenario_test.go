@@ -6,12 +6,12 @@ package session
 
 import (
 	"bytes"
-	"cmp"
-	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 )
@@ -50,6 +50,8 @@ type keyFeed struct {
 	rules        Rules
 	show         map[string]bool
 	user         string
+	day          Time     // that of the times of events
+	names        []string // of the rules, as in rules.Effects
 	row, history []byte
 	state        State
 	w            Watermarks
@@ -59,7 +61,8 @@ type keyFeed struct {
 }
 
 func newKeyFeed(t *testing.T, d *datadriven.TestData) *keyFeed {
-	k := &keyFeed{rules: DefaultRules(), w: Watermarks{Event: NoTime, Tick: NoTime}, user: "ana"}
+	k := &keyFeed{rules: DefaultRules(), w: Watermarks{Event: NoTime, Tick: NoTime}, user: "ana",
+		day: scenarioDay}
 	k.set(t, d)
 	return k
 }
@@ -70,7 +73,7 @@ func (k *keyFeed) set(t *testing.T, d *datadriven.TestData) {
 	r := &k.rules
 	durations := map[string]*Millis{
 		"timeout": &r.Timeout, "mobile": &r.MobileTimeout, "out_of_order": &r.OutOfOrder,
-		"lateness": &r.Lateness, "retention": &r.Retention,
+		"lateness": &r.Lateness, "retention": &r.Retention, "max_duration": &r.MaxDuration,
 	}
 	for _, arg := range d.CmdArgs {
 		value := ""
@@ -89,11 +92,20 @@ func (k *keyFeed) set(t *testing.T, d *datadriven.TestData) {
 				k.show[name] = true
 			}
 		case arg.Key == "splits":
-			r.SplitClientStart, r.SplitUserChange = false, false
-			for _, name := range arg.Vals {
-				r.SplitClientStart = r.SplitClientStart || name == "client_start"
-				r.SplitUserChange = r.SplitUserChange || name == "user_change"
-			}
+			r.SplitClientStart = slices.Contains(arg.Vals, "client_start")
+			r.SplitUserChange = slices.Contains(arg.Vals, "user_change")
+			r.SplitCampaign = slices.Contains(arg.Vals, "campaign")
+		case arg.Key == "day":
+			k.day = scenarioDate(t, value)
+		case arg.Key == "midnight":
+			k.midnight(t, value)
+		case arg.Key == "max_events":
+			r.MaxEvents = scenarioNumber(t, value)
+		case arg.Key == "dedupe":
+			r.DedupeLast = scenarioNumber(t, value)
+			r.DedupeDrop = slices.Contains(arg.Vals, "drop")
+		case word == "visits=started":
+			r.Started = true
 		case arg.Key == "retained":
 			r.Retained = scenarioNumber(t, value)
 		case arg.Key == "remembered":
@@ -122,9 +134,52 @@ func (k *keyFeed) set(t *testing.T, d *datadriven.TestData) {
 			d.Fatalf(t, "unknown argument %s", arg)
 		}
 	}
-	if err := r.Compile(); err != nil {
+	k.compile(t, d)
+}
+
+func (k *keyFeed) compile(t *testing.T, d *datadriven.TestData) {
+	if err := k.rules.Compile(); err != nil {
 		d.Fatalf(t, "compile: %v", err)
 	}
+}
+
+func (k *keyFeed) midnight(t *testing.T, zone string) {
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		t.Fatalf("midnight: %v", err)
+	}
+	k.rules.Midnight = location
+}
+
+// rule reads `rule NAME WORD...`: what the rule does to events that carry its name.
+func (k *keyFeed) rule(t *testing.T, d *datadriven.TestData, words []string) {
+	var effect Effect
+	for _, word := range words[2:] {
+		name, value, _ := strings.Cut(word, "=")
+		switch {
+		case name == "timeout":
+			effect.Timeout = scenarioMillis(t, value)
+		case name == "max_duration":
+			effect.MaxDuration = scenarioMillis(t, value)
+		case word == "extend":
+			effect.Class = ClassExtend
+		case word == "attach":
+			effect.Class = ClassAttach
+		case word == "ignore":
+			effect.Class = ClassIgnore
+		case word == "start":
+			effect.Start = true
+		case word == "end":
+			effect.End = true
+		case word == "drop":
+			effect.Drop = true
+		default:
+			d.Fatalf(t, "a rule knows no %s", word)
+		}
+	}
+	k.names = append(k.names, words[1])
+	k.rules.Effects = append(k.rules.Effects, effect)
+	k.compile(t, d)
 }
 
 // line feeds one line: an event, or one of the words below.
@@ -134,10 +189,12 @@ func (k *keyFeed) line(t *testing.T, d *datadriven.TestData, line string) {
 		return
 	}
 	switch words[0] {
+	case "rule": // a rule, from here on
+		k.rule(t, d, words)
 	case "other": // an event of another key of the partition, at a time
-		k.w.advance(scenarioTime(t, words[1]), k.rules.OutOfOrder)
+		k.w.advance(k.time(t, words[1]), k.rules.OutOfOrder)
 	case "idle": // the partition is idle; the wall clock lets the tick watermark reach a time
-		k.w.Tick = max(k.w.Tick, scenarioTime(t, words[1]))
+		k.w.Tick = max(k.w.Tick, k.time(t, words[1]))
 		k.expire(t, line)
 	case "expire": // the key's timer is looked at
 		k.expire(t, line)
@@ -209,7 +266,7 @@ func (k *keyFeed) expire(t *testing.T, line string) {
 func (k *keyFeed) event(t *testing.T, d *datadriven.TestData, words []string) Event {
 	k.offset++
 	e := Event{
-		Time:        scenarioTime(t, words[0]),
+		Time:        k.time(t, words[0]),
 		Offset:      k.offset,
 		AnonymousID: []byte(k.user),
 		MessageID:   []byte("m" + strconv.FormatInt(k.offset, 10)),
@@ -226,31 +283,55 @@ func (k *keyFeed) event(t *testing.T, d *datadriven.TestData, words []string) Ev
 		d.Fatalf(t, "unknown kind %s", words[1])
 	}
 	for _, word := range words[2:] {
-		name, value, _ := strings.Cut(word, "=")
-		switch {
-		case word == "S":
-			e.Start = true
-		case word == "mobile":
-			e.Mobile = true
-		case word == "clamped":
-			e.Clamped = true
-		case word == "debug":
-			e.Debug = true
-		case name == "user":
-			e.UserID = []byte(value)
-		case name == "bad":
-			for i := range invalids {
-				if i.String() == value {
-					e.Invalid = i
-				}
-			}
-		case strings.HasPrefix(word, "#"):
-			e.Client = k.clientID(t, word[1:])
-		default:
+		if at := slices.Index(k.names, word); at >= 0 {
+			e.Rule = uint16(at + 1)
+		} else if !k.word(t, word, &e) {
 			d.Fatalf(t, "unknown word %s", word)
 		}
 	}
 	return e
+}
+
+// word reads a word of an event.
+func (k *keyFeed) word(t *testing.T, word string, e *Event) bool {
+	name, value, _ := strings.Cut(word, "=")
+	switch {
+	case word == "S":
+		e.Start = true
+	case word == "mobile":
+		e.Mobile = true
+	case word == "clamped":
+		e.Clamped = true
+	case word == "debug":
+		e.Debug = true
+	case word == "foreground":
+		e.Lifecycle = LifecycleForeground
+	case word == "background":
+		e.Lifecycle = LifecycleBackground
+	case name == "user":
+		e.UserID = []byte(value)
+	case name == "message":
+		e.MessageID = []byte(value)
+	case name == "place":
+		e.Place = []byte(value)
+	case name == "campaign":
+		e.Campaign = []byte(value)
+	case name == "referrer":
+		e.Referrer = []byte(value)
+	case name == "context":
+		e.Context = []byte(value)
+	case name == "bad":
+		for i := range invalids {
+			if i.String() == value {
+				e.Invalid = i
+			}
+		}
+	case strings.HasPrefix(word, "#"):
+		e.Client = k.clientID(t, word[1:])
+	default:
+		return false
+	}
+	return true
 }
 
 // clientID reads a number, a text, or the clock time that a server id was made of.
@@ -259,7 +340,7 @@ func (k *keyFeed) clientID(t *testing.T, text string) ID {
 		return ID{Text: []byte(text)}
 	}
 	if strings.Contains(text, ":") {
-		return ID{Int: int64(scenarioTime(t, text))}
+		return ID{Int: int64(k.time(t, text))}
 	}
 	return ID{Int: int64(scenarioNumber(t, text))}
 }
@@ -270,135 +351,19 @@ func (k *keyFeed) take() string {
 	return printed
 }
 
-const scenarioColumn = 34
-
-func (k *keyFeed) printf(left, format string, args ...any) {
-	right := fmt.Sprintf(format, args...)
-	line := fmt.Sprintf("%-*s %s", scenarioColumn, left, right)
-	k.printed.WriteString(strings.TrimRight(line, " ") + "\n")
+// time reads a time of the scenario's day.
+func (k *keyFeed) time(t *testing.T, text string) Time {
+	t.Helper()
+	return scenarioTime(t, text) + k.day - scenarioDay
 }
 
-func (k *keyFeed) print(line string, e *Event) {
-	k.printEnded(k.out.Before)
-	switch stamp := &k.out.Stamp; {
-	case k.out.Dead != DeadNone:
-		k.printf(line, "dead letter: %s", k.out.Dead)
-	case stamp.Status != InSession:
-		k.printf(line, "%s", strings.ReplaceAll(stamp.Status.String(), "_", " "))
-	default:
-		k.printf(line, "%s", k.stampText(stamp))
+func scenarioDate(t *testing.T, text string) Time {
+	t.Helper()
+	midnight, ok := ParseTime([]byte(text + "T00:00:00"))
+	if !ok {
+		t.Fatalf("%s is not a date", text)
 	}
-	k.printEnded(k.out.After)
-	if k.show["notes"] {
-		for n := Notes(1); n < NotesEnd; n <<= 1 {
-			if k.out.Notes&n != 0 {
-				k.printf("", "counted: %s", n)
-			}
-		}
-	}
-}
-
-func (k *keyFeed) stampText(stamp *Stamp) string {
-	text := fmt.Sprintf("#%d", stamp.Index)
-	if stamp.Start {
-		text += " start"
-		if k.show["reason"] {
-			text += " reason=" + stamp.Reason.String()
-		}
-	}
-	if stamp.Late {
-		text += " late"
-	}
-	if stamp.Clamped {
-		text += " clamped"
-	}
-	if k.show["id"] {
-		text += " id=" + k.idText(stamp.ID)
-		if stamp.Server {
-			text += " (server)"
-		}
-	}
-	if k.show["uuid"] {
-		text += " uuid=" + string(AppendUUID(nil, stamp.UUID))
-	}
-	if k.show["event_index"] {
-		text += fmt.Sprintf(" event=%d", stamp.EventIndex)
-	}
-	if k.show["previous"] {
-		text += " previous=" + k.idText(stamp.Previous)
-	}
-	if k.show["gap"] {
-		text += " gap=" + millisText(stamp.GapMs)
-	}
-	if k.show["timeout"] {
-		text += " timeout=" + millisText(stamp.TimeoutMs)
-	}
-	if k.show["started"] {
-		text += " started=" + timeText(stamp.StartedAt)
-	}
-	return text
-}
-
-func (k *keyFeed) printEnded(ended []Ended) {
-	for i := range ended {
-		k.printf("", "%s", k.endedText(&ended[i]))
-	}
-}
-
-func (k *keyFeed) endedText(e *Ended) string {
-	x := &e.Session
-	text := fmt.Sprintf("ended #%d %s..%s events=%d %s", x.Index, timeText(x.First), timeText(x.Last),
-		x.Events, e.Reason)
-	if !e.MergedInto.IsZero() {
-		text += " into " + k.idText(e.MergedInto)
-	}
-	if e.Revision > 1 {
-		text += fmt.Sprintf(" revision=%d", e.Revision)
-	}
-	if k.show["id"] {
-		text += " id=" + k.idText(x.ID)
-	}
-	if k.show["counts"] {
-		text += fmt.Sprintf(" pages=%d screens=%d tracks=%d late=%d", x.Pages, x.Screens, x.Tracks,
-			x.Late)
-	}
-	if k.show["active"] {
-		text += fmt.Sprintf(" duration=%s active=%s", millisText(e.DurationMs()),
-			millisText(x.ActiveMs))
-	}
-	if k.show["amendable"] {
-		until := "never"
-		if e.AmendableUntil != NoTime {
-			until = timeText(e.AmendableUntil)
-		}
-		text += " amendable=" + until
-	}
-	if k.show["events"] {
-		text += fmt.Sprintf(" events %s@%d..%s@%d", x.FirstEvent, x.FirstOffset, x.LastEvent,
-			x.LastOffset)
-	}
-	if k.show["users"] {
-		text += fmt.Sprintf(" users %s..%s", cmp.Or(string(x.FirstUser.Bytes), "-"),
-			cmp.Or(string(x.LastUser.Bytes), "-"))
-	}
-	if k.show["timeout"] {
-		text += " timeout=" + millisText(x.Timeout)
-	}
-	return text
-}
-
-// idText prints small numbers as they are and ids made of a time as that time.
-func (k *keyFeed) idText(id ID) string {
-	switch {
-	case id.IsZero():
-		return "none"
-	case len(id.Text) > 0:
-		return string(id.Text)
-	case id.Int >= int64(scenarioDay-100*Time(day)) && id.Int < int64(scenarioDay+100*Time(day)):
-		return timeText(Time(id.Int))
-	default:
-		return strconv.FormatInt(id.Int, 10)
-	}
+	return midnight
 }
 
 // scenarioTime reads `12:00:00`, with `.001` behind it and with `+2d` or `-1d` behind that.
@@ -414,22 +379,6 @@ func scenarioTime(t *testing.T, text string) Time {
 		t.Fatalf("%s is not a time", text)
 	}
 	return clock + days
-}
-
-func timeText(at Time) string {
-	days := (at - scenarioDay) / Time(day)
-	rest := (at - scenarioDay) % Time(day)
-	if rest < 0 {
-		days, rest = days-1, rest+Time(day)
-	}
-	text := fmt.Sprintf("%02d:%02d:%02d", rest/3600_000, rest/60_000%60, rest/1000%60)
-	if rest%1000 != 0 {
-		text += fmt.Sprintf(".%03d", rest%1000)
-	}
-	if days != 0 {
-		text += fmt.Sprintf("%+dd", days)
-	}
-	return text
 }
 
 func scenarioNumber(t *testing.T, text string) int {
@@ -455,13 +404,4 @@ func scenarioMillis(t *testing.T, text string) Millis {
 	}
 	t.Fatalf("%s is not a duration", text)
 	return 0
-}
-
-func millisText(m Millis) string {
-	for _, unit := range units[1:] {
-		if m != 0 && m%unit.length == 0 {
-			return fmt.Sprintf("%d%s", m/unit.length, unit.name)
-		}
-	}
-	return fmt.Sprintf("%dms", m)
 }

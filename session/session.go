@@ -122,6 +122,11 @@ const (
 	classes
 )
 
+// String returns the class as it is configured.
+func (c Class) String() string { return label(classNames[:], int(c)) }
+
+var classNames = [classes]string{"start", "extend", "attach", "ignore"}
+
 // Effect is what a rule does to the events it is the first to match.
 type Effect struct {
 	Timeout     Millis // instead of the platform's; 0: the platform's
@@ -195,17 +200,18 @@ type State struct {
 	MaxServerID int64     // greatest id the server gave; 0: none
 	Stamped     uint32    // index of the session stamped last; 0: none
 	Forgotten   Time      // greatest max(last + T, changed) of sessions as they were forgotten; NoTime
-	Messages    []byte    // the message ids seen last, for deduplication
+	Messages    []byte    // digests of the message ids seen last, oldest first
 	Sessions    []Session // the retained ones that are open
 
 	RowChanged     bool // the row must be written again
 	HistoryChanged bool // the history row must be written again
 
-	rest    rest // the retained ones that are not open
-	history history
-	texts   []byte // holds id texts that are made here; grows until the next Decode
-	touched []int  // scratch of decide: retained sessions the event touches
-	picked  []int  // scratch: positions of retained sessions
+	rest     rest // the retained ones that are not open
+	history  history
+	messages []byte // the buffer of Messages once they changed
+	texts    []byte // holds id texts that are made here; grows until the next Decode
+	touched  []int  // scratch of decide: retained sessions the event touches
+	picked   []int  // scratch: positions of retained sessions
 }
 
 // Reset makes s a new key. Its buffers are kept.

@@ -34,16 +34,18 @@ func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 	if e.Clamped {
 		out.Notes |= NoteClamped
 	}
-	if e.Debug {
-		out.Stamp.Status = Bypass
+	if out.Stamp.Status = r.fate(e); out.Stamp.Status != InSession {
+		out.Notes |= passed(out.Stamp.Status, e)
 		return
 	}
 	r.endDue(s, w.Tick, &out.Before)
 	r.forget(s, w.Event)
-	d := r.decide(s, e, w.Event)
+	var d decision
+	r.decide(s, e, w.Event, &d)
 	if s.rest.count > 0 && !s.rest.unpacked && !d.cause.keepsToOpen() {
 		s.unpack()
-		d = r.decide(s, e, w.Event)
+		d = decision{}
+		r.decide(s, e, w.Event, &d)
 	}
 	switch d.cause {
 	case causeNone:
@@ -51,14 +53,40 @@ func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 	case causeTooLate:
 		out.Stamp.Status = TooLate
 		out.Notes |= NoteTooLate
+	case causeUnattached:
+		out.Stamp.Status = Unattached
+		out.Notes |= NoteUnattached
+	case causeDrop:
+		out.Stamp.Status = Dropped
+	case causeAttach:
+		s.attach(&d, e, out)
 	default:
 		at := r.carryOut(&d, s, e, w.Event, out)
 		s.RowChanged = true
 		r.endDue(s, w.Tick, &out.After)
 		r.evict(s, at, out)
 	}
-	if e.Start && !out.Stamp.Start && r.Mode != Assign {
+	if d.isDuplicate {
+		out.Stamp.Duplicate = true
+		out.Notes |= NoteDuplicate
+	}
+	if r.DedupeLast > 0 || len(s.Messages) > 0 {
+		r.keepMessage(s, &d)
+	}
+	if e.Start && !out.Stamp.Start && r.Mode != Assign && d.cause != causeDrop {
 		out.Notes |= NoteStartRemoved
+	}
+}
+
+// passed returns what is worth counting of an event that has nothing to do with sessions.
+func passed(status Status, e *Event) Notes {
+	switch {
+	case status == Dropped:
+		return NoteDropped
+	case !e.Debug:
+		return NoteIgnored
+	default:
+		return 0
 	}
 }
 
