@@ -114,8 +114,8 @@ func (k *keyFeed) begunText(e *Ended) string {
 
 func (k *keyFeed) endedText(e *Ended) string {
 	x := &e.Session
-	text := fmt.Sprintf("ended #%d %s..%s events=%d %s", x.Index, k.timeText(x.First), k.timeText(x.Last),
-		x.Events, e.Reason)
+	text := fmt.Sprintf("ended #%d %s..%s events=%d %s", x.Index, k.timeText(x.First),
+		k.timeText(x.Last), x.Events, e.Reason)
 	if !e.MergedInto.IsZero() {
 		text += " into " + k.idText(e.MergedInto)
 	}
