@@ -58,6 +58,9 @@ type Codec struct {
 	asked  fieldSet // output.fields
 	fields fieldSet // what is written anywhere
 
+	rules       [][]condition
+	rulesPlaces int // that rules ask
+
 	kinds   []kindOf
 	mobile  Mobile
 	idType  session.IDType
@@ -196,6 +199,10 @@ func (c *Codec) compile(config Config) error {
 		b.owned = true
 	}
 	ownClients(places, writes)
+	asked, err := c.addRules(root, config.Rules)
+	if err != nil {
+		faults = append(faults, err)
+	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
@@ -207,6 +214,7 @@ func (c *Codec) compile(config Config) error {
 			c.paths[p] = append(c.paths[p], b.node)
 		}
 	}
+	c.placeRules(asked)
 	c.edges = make([]edge, len(c.trie))
 	for i, b := range writes {
 		for _, from := range copies[i] {

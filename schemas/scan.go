@@ -15,8 +15,9 @@ type Scanned struct {
 	Notes ScanNotes
 
 	reader  reader
-	scratch []byte  // texts with their escapes decoded
-	removed []int32 // by place: members a splice removed from the object it is in
+	scratch []byte   // texts with their escapes decoded
+	asked   [][]byte // texts of the places that rules ask, where they hold escapes
+	removed []int32  // by place: members a splice removed from the object it is in
 }
 
 // ScanNotes is a set of things worth counting.
@@ -153,6 +154,9 @@ func (c *Codec) scanRest(value []byte, sc *Scanned) *BadInput {
 		e.Start = e.Start || sc.reader.slots[n].first == 't'
 	}
 	c.scanID(value, sc)
+	if len(c.rules) > 0 {
+		e.Rule = c.firstRule(value, sc)
+	}
 	return nil
 }
 
