@@ -60,6 +60,7 @@ type Codec struct {
 
 	rules       [][]condition
 	rulesPlaces int // that rules ask
+	visits      visitForm
 
 	kinds   []kindOf
 	mobile  Mobile
@@ -103,6 +104,8 @@ func NewCodec(config Config) (*Codec, error) {
 	if config.IDType > session.IDString {
 		fault(fmt.Errorf("session.id_type: %d: no such type", config.IDType))
 	}
+	c.visits, err = visitFormOf(config.Profile.Visits)
+	fault(prefix("profile "+config.Profile.Name, err))
 	c.kinds = kindsOf(config.Profile.Kinds)
 	fault(c.compile(config))
 	if len(faults) > 0 {

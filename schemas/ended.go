@@ -20,13 +20,13 @@ type Origin struct {
 // amendableUntil, firstEventId, lastEventId, foregroundIndex, backgroundIndex, entry, exit,
 // campaign, referrer, context. The counts are always all there.
 func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
-	return c.appendVisit(dst, `{"type":"track","event":"Visit Ended"`, source, anonymousID, e, o)
+	return c.appendVisit(dst, c.visits.ended, source, anonymousID, e, o)
 }
 
 // AppendStarted appends a Visit Started record, which has the form of Visit Ended: e is of
 // Outcome.Begun, with revision 0, the reason of the opening and no AmendableUntil.
 func (c *Codec) AppendStarted(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
-	return c.appendVisit(dst, `{"type":"track","event":"Visit Started"`, source, anonymousID, e, o)
+	return c.appendVisit(dst, c.visits.started, source, anonymousID, e, o)
 }
 
 // appendVisit appends a record about a visit, which begins with the head.
@@ -65,7 +65,8 @@ func (c *Codec) appendVisit(dst []byte, head string, source, anonymousID []byte,
 	}
 	dst = appendCounts(dst, s)
 	dst = appendCollected(dst, s)
-	return appendOrigin(dst, s, o)
+	dst = appendOrigin(dst, s, o)
+	return append(c.visits.append(dst, anonymousID, s), '}')
 }
 
 // appendCollected appends what the session has collected. The texts that are JSON stay as they are.
@@ -92,7 +93,7 @@ func appendOrigin(dst []byte, s *session.Session, o Origin) []byte {
 	dst = appendIntMember(dst, `,"firstOffset":`, s.FirstOffset)
 	dst = appendIntMember(dst, `,"lastOffset":`, s.LastOffset)
 	dst = appendIntMember(dst, `,"decidedAt":`, o.DecidedAt)
-	return append(dst, '}', '}')
+	return append(dst, '}')
 }
 
 func appendCounts(dst []byte, s *session.Session) []byte {

@@ -70,13 +70,15 @@ func TestFieldsOfAStamp(t *testing.T) {
 		{session.Stamp{Status: session.TooLate}, []string{"id", "state"}, `{"state":"too_late"}`},
 		{session.Stamp{Status: session.NoSession}, []string{"state"}, `}`},
 		{session.Stamp{Status: session.Bypass}, full, `}`},
-		{session.Stamp{ID: session.ID{Int: 5}, Campaign: []byte(`{"name":"c"}`), TimeoutMs: 1}, full,
+		{session.Stamp{ID: session.ID{Int: 5}, Campaign: []byte(`{"name":"c"}`), TimeoutMs: 1},
+			full,
 			`{"id":5,"uuid":"00000000-0000-0000-0000-000000000000","index":0,` +
 				`"startedAt":"1970-01-01T00:00:00.000Z","gapMs":0,"timeoutMs":1,"idSource":"client",` +
 				`"campaign":{"name":"c"}}`},
 		{session.Stamp{ID: session.ID{Text: []byte("s\"1\"\n"), Int: 9},
 			Client:   session.ID{Text: []byte("é")},
-			Previous: session.ID{Text: []byte("p"), Int: 3}}, []string{"id", "clientId", "previousId"},
+			Previous: session.ID{Text: []byte("p"), Int: 3}},
+			[]string{"id", "clientId", "previousId"},
 			`{"id":"s\"1\"\n","previousId":"p","clientId":"é"}`},
 	} {
 		if got := sessionOf(t, &i.stamp, i.fields...); got != i.want {
@@ -86,7 +88,8 @@ func TestFieldsOfAStamp(t *testing.T) {
 }
 
 func TestFieldsAreChecked(t *testing.T) {
-	for _, fields := range [][]string{{"ids"}, {"minimal", "id"}, {"id", "id"}, {"firstEventId"}, {""}} {
+	for _, fields := range [][]string{{"ids"}, {"minimal", "id"}, {"id", "id"}, {"firstEventId"},
+		{""}} {
 		if set, err := parseFields(fields); err == nil {
 			t.Errorf("%q: %b", fields, set)
 		}

@@ -1,11 +1,9 @@
 package schemas
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -35,6 +33,7 @@ type Profile struct {
 	Lifecycle Lifecycle `yaml:"lifecycle"`
 	Write     []Write   `yaml:"write"`
 	Remove    PathList  `yaml:"remove"`
+	Visits    Visits    `yaml:"visits"`
 
 	// Source is the YAML it was read from, to be shown.
 	Source []byte `yaml:"-"`
@@ -78,17 +77,41 @@ type Write struct {
 	Always bool `yaml:"always"`
 }
 
+// check says what is wrong with the form, but for paths and fields.
+func (w Write) check() error {
+	given := 0
+	for _, is := range []bool{w.Value != "", len(w.Object) > 0, len(w.Copy) > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return errors.New("want one of value, object and copy")
+	}
+	if w.Else != "" && len(w.Object) > 0 {
+		return errors.New("else: only beside value or copy")
+	}
+	return nil
+}
+
+// Visits is the form of the records about visits. Their members are always the same but for these.
+type Visits struct {
+	Started VisitNames `yaml:"started"`
+	Ended   VisitNames `yaml:"ended"`
+
+	// Members are further ones: fields of visitFieldNames, by the path they are written at.
+	Members map[string]string `yaml:"members"`
+}
+
+// VisitNames are what a record about a visit says of itself. Type is "track" by default, Event
+// "Visit Started" or "Visit Ended".
+type VisitNames struct {
+	Type  string `yaml:"type"`
+	Event string `yaml:"event"`
+}
+
 // PathList is a list of paths. In YAML a single one may stand alone.
 type PathList []string
-
-// UnmarshalYAML reads a path or a list of them.
-func (l *PathList) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
-		*l = PathList{n.Value}
-		return nil
-	}
-	return n.Decode((*[]string)(l))
-}
 
 // Profiles returns the names of the built-in profiles, sorted.
 func Profiles() []string {
@@ -98,10 +121,15 @@ func Profiles() []string {
 	}
 	var names []string
 	for _, e := range entries {
-		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+		if name := strings.TrimSuffix(e.Name(), ".yaml"); !slices.Contains(withheld(), name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }
+
+// withheld are profiles that preset what the configuration does not have yet.
+func withheld() []string { return []string{"snowplow", "tracardi"} }
 
 // LoadProfile returns a built-in profile.
 func LoadProfile(name string) (Profile, error) {
@@ -109,28 +137,13 @@ func LoadProfile(name string) (Profile, error) {
 		return Profile{}, fmt.Errorf("profile %q: want one of %s, or the path of a file",
 			name, strings.Join(Profiles(), ", "))
 	}
+	return readProfile(name)
+}
+
+func readProfile(name string) (Profile, error) {
 	text, err := profileFiles.ReadFile("profiles/" + name + ".yaml")
 	if err != nil {
 		return Profile{}, fmt.Errorf("profile %s: %w", name, err)
 	}
 	return ParseProfile(text)
-}
-
-// ParseProfile reads a profile from YAML of the form of the built-in ones. Unknown keys are
-// faults; what the values mean is checked by NewCodec.
-func ParseProfile(text []byte) (Profile, error) {
-	var p Profile
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	dec.KnownFields(true)
-	if err := dec.Decode(&p); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("an empty file")
-		}
-		return Profile{}, fmt.Errorf("profile: %w", err)
-	}
-	if p.Name == "" {
-		return Profile{}, errors.New("profile: name: missing")
-	}
-	p.Source = text
-	return p, nil
 }

@@ -46,17 +46,10 @@ type member struct {
 // edgeOf reads what a profile writes at a path, as far as it is asked for.
 func (c *Codec) edgeOf(w Write) (edge, error) {
 	var e edge
-	given := 0
-	for _, is := range []bool{w.Value != "", len(w.Object) > 0, len(w.Copy) > 0} {
-		if is {
-			given++
-		}
+	if err := w.check(); err != nil {
+		return e, fmt.Errorf("%s: %w", w.Path, err)
 	}
 	switch {
-	case given != 1:
-		return e, fmt.Errorf("%s: want one of value, object and copy", w.Path)
-	case w.Else != "" && len(w.Object) > 0:
-		return e, fmt.Errorf("%s: else: only beside value or copy", w.Path)
 	case w.Else != "" && !isScalar(w.Else):
 		return e, fmt.Errorf("%s: else: no JSON scalar", w.Path)
 	case len(w.Copy) > 0:

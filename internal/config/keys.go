@@ -68,6 +68,11 @@ func places() [][2]string {
 		{"source", "which source it is from: one customer is another one in each"},
 		{"channel", "channel, which tells mobile platforms"},
 		{"library", "name of the library, which tells mobile platforms"},
+		{"url", "address of a page: a session's entry, exit and campaign"},
+		{"screen", "name of a screen: a session's entry and exit"},
+		{"referrer", "where the visitor came from"},
+		{"campaign", "object that names the campaign"},
+		{"context", "what else of an event its session keeps: device, app, locale, ..."},
 	}
 }
 

@@ -98,7 +98,7 @@ write:
 			`my/mine.yaml:5: session.timeuot: no such key; did you mean session.timeout?`,
 		}},
 		{"Types", strings.Replace(mine, "page: [view]", "page: {a: b}", 1), "profile: my/mine.yaml\n",
-			[]string{`my/mine.yaml:11: cannot unmarshal !!map into []string`}},
+			[]string{`my/mine.yaml:11: kinds.page: want a text or a list of them`}},
 		{"ABadPath", strings.Replace(mine, "[who]", "[who, 'a..b']", 1), "profile: my/mine.yaml\n",
 			[]string{`my/mine.yaml:7: paths.anonymous_id: path "a..b": an empty name`}},
 		{"TheSamePathTwice", mine + "  - path: seen\n    value: id\n  - path: visit\n    value: id\n",
@@ -106,7 +106,7 @@ write:
 		{"AKeyTwice", mine + "name: other\n", "profile: my/mine.yaml\n",
 			[]string{`my/mine.yaml:15: name: given twice, first at line 1`}},
 		{"NoName", strings.Replace(mine, "name: mine\n", "", 1), "profile: my/mine.yaml\n",
-			[]string{`profile my/mine.yaml: name: missing`}},
+			[]string{`my/mine.yaml:1: name: missing`}},
 		{"NoYAML", "name: [", "profile: my/mine.yaml\n", []string{
 			`my/mine.yaml:1: is no YAML: did not find expected node content`}},
 		{"Empty", "", "profile: my/mine.yaml\n",

@@ -111,18 +111,18 @@ func profileKeys(prefix string, as reflect.Type) map[string]reflect.Type {
 // walk has told.
 func (p *profileFile) decode(document []byte) {
 	profile, err := schemas.ParseProfile(document)
-	var typeErrors *yaml.TypeError
+	var faults schemas.ProfileFaults
 	switch {
 	case err == nil:
 		p.profile = profile
-	case errors.As(err, &typeErrors):
-		for _, message := range typeErrors.Errors {
-			if strings.Contains(message, " not found in type ") ||
-				strings.Contains(message, " already defined at line ") {
-				continue
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			told := slices.ContainsFunc(p.reader.faults, func(t Fault) bool {
+				return t.Origin.line == f.Line
+			})
+			if !told {
+				p.reader.fault(f.Line, f.Key, faultf("%s", f.Problem()))
 			}
-			line, message := lineOf(message)
-			p.reader.fault(line, "", faultf("%s", message))
 		}
 	case len(p.reader.faults) == 0:
 		_, message, _ := strings.Cut(err.Error(), "profile: ")
