@@ -140,14 +140,7 @@ func (c *Codec) scanRest(value []byte, sc *Scanned) *BadInput {
 		e.MessageID = nil
 		sc.Notes |= NoteLongMessageID
 	}
-	if kind, ok := c.known(value, pathType, sc); ok {
-		for i := range c.kinds {
-			if c.kinds[i].name == string(kind) {
-				e.Kind = c.kinds[i].kind
-				break
-			}
-		}
-	}
+	e.Kind = c.kind(value, sc)
 	e.Mobile = c.oneOf(value, pathChannel, c.mobile.Channels, sc) ||
 		c.oneOf(value, pathLibrary, c.mobile.Libraries, sc)
 	for _, n := range c.paths[pathSessionStart] {
@@ -158,6 +151,23 @@ func (c *Codec) scanRest(value []byte, sc *Scanned) *BadInput {
 		e.Rule = c.firstRule(value, sc)
 	}
 	return nil
+}
+
+// kind returns that of the first type of the event that has one.
+func (c *Codec) kind(value []byte, sc *Scanned) session.Kind {
+	for _, n := range c.paths[pathType] {
+		s := &sc.reader.slots[n]
+		if s.first != '"' {
+			continue
+		}
+		name := sc.text(value, s)
+		for i := range c.kinds {
+			if c.kinds[i].name == string(name) {
+				return c.kinds[i].kind
+			}
+		}
+	}
+	return session.KindOther
 }
 
 // known returns the first text that is not empty among the places of p.
