@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -121,5 +123,52 @@ func BenchmarkTask(b *testing.B) {
 	for n := b.N; n > 0; n -= len(in) {
 		offset += int64(len(in))
 		transact(b, task, in[:min(n, len(in))], offset)
+	}
+}
+
+// BenchmarkTask_Sweep is BenchmarkTask with 100,000 more keys in the store and a step of a sweep in
+// every transaction of 20,000 events: none, what the pace asks for at a commit each 200 ms
+// (sweepRowsMin), and the most there is.
+func BenchmarkTask_Sweep(b *testing.B) {
+	const stored = 100_000
+	for _, rows := range []int{0, sweepRowsMin, sweepRowsMax} {
+		b.Run(fmt.Sprint("rows=", rows), func(b *testing.B) {
+			task, in := newBenchTask(b)
+			offset := int64(len(in))
+			transact(b, task, in, 0)
+			row, history, err := task.part.Get(session.AppendKey(nil, nil, in[0].Key))
+			if err != nil || row == nil {
+				b.Fatal(row, err)
+			}
+			row, history = bytes.Clone(row), bytes.Clone(history)
+			for i := range stored {
+				key := session.AppendKey(nil, nil, fmt.Append(nil, "stored-", i))
+				task.part.Put(key, row, session.NoTime)
+				task.part.PutHistory(key, history)
+			}
+			transact(b, task, in, offset)
+			if err := task.part.Flush(); err != nil {
+				b.Fatal(err)
+			}
+			task.sweepRowsMax = rows
+			now := time.UnixMilli(0)
+			var swept time.Duration
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := b.N; n > 0; n -= len(in) {
+				if rows > 0 {
+					task.sweep.last, task.sweep.wait = now, session.NoTime
+					now = now.Add(sweepEvery)
+					began := time.Now()
+					if err := task.Sweep(now); err != nil {
+						b.Fatal(err)
+					}
+					swept += time.Since(began)
+				}
+				offset += int64(len(in))
+				transact(b, task, in[:min(n, len(in))], offset)
+			}
+			b.ReportMetric(100*float64(swept)/float64(b.Elapsed()), "sweep-%")
+		})
 	}
 }

@@ -59,6 +59,9 @@ func (l *lane) closeTasks() ([]*part, error) {
 		if p.task == nil || !p.task.Touched() {
 			continue
 		}
+		if err := p.task.Sweep(now); err != nil {
+			return nil, err
+		}
 		meta, err := p.task.Close(l.host.partitions, l.host.inputID(p.tp.topic), now)
 		if err != nil {
 			return nil, err

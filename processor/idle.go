@@ -21,6 +21,9 @@ func (l *lane) tick(ctx context.Context) error {
 		return nil
 	}
 	l.lastTick = now
+	if err := l.sweep(ctx, now); err != nil {
+		return err
+	}
 	watermark := session.Time(now.UnixMilli()) - session.Time(l.host.cfg.Rules.OutOfOrder)
 	waiting := map[string][]*part{}
 	for _, p := range l.parts {
@@ -32,6 +35,23 @@ func (l *lane) tick(ctx context.Context) error {
 	}
 	for topic, parts := range waiting {
 		if err := l.tickTopic(ctx, topic, parts, watermark); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep lets partitions that the open transaction has not touched forget keys; the others do when
+// they are committed.
+func (l *lane) sweep(ctx context.Context, now time.Time) error {
+	for _, p := range l.parts {
+		if p.task == nil || p.task.Touched() {
+			continue
+		}
+		if err := p.task.Sweep(now); err != nil {
+			return err
+		}
+		if err := l.produceTouched(ctx, p); err != nil {
 			return err
 		}
 	}

@@ -57,6 +57,11 @@ type Task struct {
 	headers []schemas.Header
 	due     [][]byte
 
+	sweep, swept sweep  // swept: as of the last commit
+	sweepRowsMax int    // a constant but for tests, which have few rows
+	proposed     []byte // keys that a sweep has found, behind each other
+	proposedEnds []int  // where each of them ends
+
 	Stats TaskStats
 }
 
@@ -71,6 +76,7 @@ type Topics struct {
 type TaskStats struct {
 	In, Out, Visits, DeadLetters, Skipped int64
 	Started                               int64 // Visit Started records; Visits has the others
+	Forgotten                             int64 // keys that sweeps have deleted
 	Dropped                               int64 // events that the rules or the deduplication drop
 	BytesIn                               int64
 	Notes                                 [32]int64 // by bit of session.Notes
@@ -91,9 +97,13 @@ func NewTask(
 		topic: topic, partition: partition,
 		epoch:  -1,
 		poison: map[int64]*schemas.BadInput{},
+
+		sweepRowsMax: sweepRowsMax,
 	}
 	t.Stats.Dead = map[schemas.Reason]int64{}
 	t.rewind()
+	t.swept = sweep{wait: session.NoTime}
+	t.sweep = t.swept
 	return t
 }
 
@@ -327,7 +337,7 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 	if err := t.part.Commit(t.pending); err != nil {
 		return fmt.Errorf("confirm %s/%d: %w", t.topic, t.partition, err)
 	}
-	t.confirmed, t.touched = t.pending, false
+	t.confirmed, t.touched, t.swept = t.pending, false, t.sweep
 	t.box.reset()
 	return nil
 }
@@ -336,6 +346,8 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 func (t *Task) Abort() {
 	t.part.Abort()
 	t.rewind()
+	t.swept.last = t.sweep.last
+	t.sweep = t.swept
 }
 
 // Poison marks an input offset whose record cannot be produced; the next Step of it goes to the

@@ -294,6 +294,48 @@ func (w *world) reopenBroken() {
 	w.m.flushed = 0
 }
 
+// sweep walks through all keys in steps of any size, as Pebble holds them once it has caught up,
+// and deletes some in the open transaction, whatever that has made of them.
+func (w *world) sweep() {
+	if err := w.s.awaitApplied(w.p); err != nil {
+		w.t.Fatal(err)
+	}
+	seen, cursor := rows{}, ""
+	for {
+		var found []string
+		next, err := w.p.Walk(cursor, w.r.IntN(20), w.r.IntN(1<<w.r.IntN(12)),
+			func(key, row, history []byte) error {
+				found = append(found, string(key))
+				for kind, value := range map[byte][]byte{kindRow: row, kindHistory: history} {
+					if value != nil {
+						seen[string(rune(kind))+string(key)] = string(value)
+					}
+				}
+				return nil
+			})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, key := range found {
+			if w.r.IntN(4) == 0 {
+				w.p.PutHistory([]byte(key), nil)
+				w.p.Put([]byte(key), nil, session.NoTime)
+				delete(w.m.open, string(rune(kindRow))+key)
+				delete(w.m.open, string(rune(kindHistory))+key)
+				delete(w.m.taken, key)
+				w.happened["swept"]++
+			}
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+		w.happened["walk goes on"]++
+	}
+	if !maps.Equal(seen, w.m.confirmed) {
+		w.t.Fatalf("a walk has seen %d rows, want %d", len(seen), len(w.m.confirmed))
+	}
+}
+
 func TestRandomOperations(t *testing.T) {
 	happened := map[string]int{}
 	for seed := range uint64(50) {
@@ -304,7 +346,7 @@ func TestRandomOperations(t *testing.T) {
 				w.put, w.put, w.put, w.put, w.put, w.put, w.put, w.put, w.put, w.put, w.put,
 				w.putHistory, w.putHistory, w.get, w.get, w.get, w.get, w.due, w.due,
 				w.commit, w.commit, w.commit, w.commit, w.abort, w.flush, w.reopen, w.crash,
-				w.restore,
+				w.restore, w.sweep,
 			}
 			for range 300 {
 				steps[w.r.IntN(len(steps))]()
@@ -319,6 +361,7 @@ func TestRandomOperations(t *testing.T) {
 	for _, what := range []string{
 		"due", "behind", "restore full=true done=true", "restore full=true done=false",
 		"restore full=false done=true", "restore full=false done=false", "spilled and given up",
+		"swept", "walk goes on",
 	} {
 		if happened[what] == 0 {
 			t.Errorf("never happened: %s", what)

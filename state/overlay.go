@@ -288,13 +288,13 @@ func (p *Partition) confirm(pos *Position) error {
 	}
 	j := &job{
 		partition: p, commit: p.commits, arena: p.overlay.arena, changes: p.overlay.changes,
-		bytes: int64(p.overlay.bytes), prefix: p.prefix,
+		bytes: int64(p.overlay.bytes), prefix: p.prefix, event: session.NoTime,
 	}
 	p.confirmed = pos != nil
 	if pos != nil {
 		p.position = *pos
 		j.position = encodeStored(p.topic, p.id, *pos)
-		j.writtenAt = pos.WrittenAt
+		j.writtenAt, j.event = pos.WrittenAt, pos.Watermarks.Event
 	}
 	p.overlay = overlay{changes: p.store.changeList()}
 	p.endTransaction()

@@ -42,6 +42,7 @@ type Partition struct {
 	commits uint64        // so far, since it was opened
 	applied atomic.Uint64 // of these, are in Pebble
 	evicted uint64        // greatest commit of a key that was evicted
+	written atomic.Int64  // event watermark of the last commit in Pebble
 
 	// reader sees Pebble as of commit readerSees; it lives no longer than the transaction,
 	// because it holds on to memtables and files.
@@ -73,6 +74,7 @@ func (s *Store) openPartition(name, topic string, id int32) (*Partition, error) 
 		return nil, err
 	}
 	p := &Partition{store: s, name: name, topic: topic, id: id, cache: newCache()}
+	p.written.Store(int64(session.NoTime))
 	number, err := s.topicNumber(topic)
 	if err == nil {
 		p.prefix = appendPrefix(nil, number, id)
@@ -152,6 +154,7 @@ func (p *Partition) load() error {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		p.confirmed = true
+		p.written.Store(int64(p.position.Watermarks.Event))
 	}
 	l := loader{p: p}
 	if err := p.scan(&l); err != nil {

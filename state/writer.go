@@ -33,6 +33,7 @@ type job struct {
 	bytes     int64
 	position  []byte // encoded; nil: take the position away
 	writtenAt session.Time
+	event     session.Time // event watermark of the position
 }
 
 // enqueue waits until there is room, or a fault.
@@ -103,6 +104,7 @@ func (s *Store) next() *job {
 
 func (s *Store) done(j *job) {
 	j.partition.applied.Store(j.commit)
+	j.partition.written.Store(int64(j.event))
 	s.recycle(j.arena, j.changes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
