@@ -43,6 +43,9 @@ var pathNames = [pathCount]string{
 	"url", "screen", "referrer", "campaign", "context",
 }
 
+// PathNames returns the names that Config.Paths and a profile's paths may have.
+func PathNames() []string { return slices.Clone(pathNames[:]) }
+
 // Codec reads and writes events as a profile says. It does not change: any number of goroutines
 // may share it.
 type Codec struct {

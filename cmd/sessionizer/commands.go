@@ -10,6 +10,7 @@ func (a *app) commands() []*cobra.Command {
 		a.demoCommand(),
 		a.runCommand(),
 		a.stampCommand(),
+		a.testCommand(),
 		a.topicsCommand(),
 		a.versionCommand(),
 	}

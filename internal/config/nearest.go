@@ -2,6 +2,10 @@ package config
 
 import "strings"
 
+// Nearest returns the candidate most like an unknown name; empty: none is near enough to be what
+// was meant.
+func Nearest(name string, candidates []string) string { return nearest(name, candidates, ".") }
+
 // nearest returns the candidate most like name, or nothing where none is near
 // enough to be what was meant. A name that was right but for the section it
 // stands in (timeout instead of session.timeout) is near.
