@@ -9,7 +9,6 @@ import (
 
 	yaml "go.yaml.in/yaml/v3"
 
-	"sessionizer/internal/config"
 	"sessionizer/schemas"
 )
 
@@ -26,25 +25,6 @@ func shortNames() map[string]string {
 
 // eventPaths are the places in an event by the names of the configuration's paths.
 type eventPaths map[string][]string
-
-// pathsOf returns the places that are in force.
-func pathsOf(cfg *config.Config) (eventPaths, error) {
-	profile, err := schemas.LoadProfile(cfg.Profile)
-	if err != nil {
-		return nil, err
-	}
-	paths := eventPaths{}
-	for _, name := range schemas.PathNames() {
-		paths[name] = nil
-	}
-	for name, list := range profile.Paths {
-		paths[name] = list
-	}
-	for name, list := range cfg.Paths {
-		paths[name] = list
-	}
-	return paths, nil
-}
 
 // first returns the place that a name stands for; empty: there is none in an event.
 func (p eventPaths) first(name string) string {

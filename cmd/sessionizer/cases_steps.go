@@ -32,7 +32,7 @@ func (r *caseReader) steps(c *testCase, node *yaml.Node, key string) {
 		r.fault(c.line, key+".events", "want a list of events", "")
 		return
 	}
-	paths, err := pathsOf(c.cfg)
+	paths, err := c.cfg.Places()
 	if err != nil {
 		r.fault(c.line, key, err.Error(), "")
 		return

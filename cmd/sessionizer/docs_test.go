@@ -22,7 +22,7 @@ const repository = "../.."
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
-	for _, name := range []string{"README.md", "OPERATING.md"} {
+	for _, name := range []string{"README.md", "OPERATING.md", "docs/testing.md"} {
 		texts[name] = read(t, repository, name)
 	}
 	return texts
@@ -59,7 +59,19 @@ func TestDocs_TheEngineMakesTheOutputOfTheInput(t *testing.T) {
 // brokerless says which commands can be run here; of the others only the flags
 // are tried. The demo has its tests.
 func brokerless(command string) bool {
-	return slices.Contains([]string{"stamp", "version", "completion", "config"}, command)
+	return slices.Contains([]string{"stamp", "version", "completion", "config", "test"}, command)
+}
+
+// casesShown is the file of cases that the documents show.
+func casesShown(t *testing.T) string {
+	t.Helper()
+	for _, b := range blocks(read(t, repository, "docs/testing.md")) {
+		if b.language == "yml" {
+			return b.text
+		}
+	}
+	t.Fatal("docs/testing.md shows no cases")
+	return ""
 }
 
 func TestDocs_EveryCommandRuns(t *testing.T) {
@@ -70,6 +82,7 @@ func TestDocs_EveryCommandRuns(t *testing.T) {
 		for _, b := range blocks(text) {
 			dir := t.TempDir() // what one line writes the next may read
 			write(t, dir, "events.ndjson", event)
+			write(t, dir, "cases.yaml", casesShown(t))
 			for line := range strings.Lines(b.text) {
 				line, _, _ = strings.Cut(strings.TrimRight(line, "\n"), "  #")
 				m := program.FindStringSubmatch(line)
@@ -110,6 +123,7 @@ func TestDocs_TheExamplesOfTheCommandsRun(t *testing.T) {
 		for line := range strings.Lines(c.Example) {
 			dir := t.TempDir()
 			write(t, dir, "events.ndjson", event)
+			write(t, dir, "cases.yaml", casesShown(t))
 			setup := "gzip -k events.ndjson; HOME=$PWD; mkdir -p .config/fish/completions; set -e\n"
 			line = strings.ReplaceAll(strings.TrimSpace(line), "sessionizer ", "bin/sessionizer ")
 			if r := shell(t, dir, setup+line); r.code != exitFine {
