@@ -8,8 +8,10 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 var (
@@ -46,8 +48,47 @@ func newRandomKey(seed uint64) *randomKey {
 	if k.IntN(8) == 0 {
 		k.clock = -20 // ids begin at 1000
 	}
+	k.drawRules()
 	return k
 }
+
+// drawRules draws what can be added to gaps: in half of all keys nothing is.
+func (k *randomKey) drawRules() {
+	r := &k.rules
+	if k.IntN(2) == 0 {
+		return
+	}
+	for range k.IntN(4) {
+		r.Effects = append(r.Effects, []Effect{
+			{Timeout: 10}, {Timeout: 60, MaxDuration: 50}, {MaxDuration: 100}, {Drop: true},
+			{Class: ClassExtend}, {Class: ClassExtend, End: true}, {Class: ClassAttach, Timeout: 5},
+			{Class: ClassIgnore}, {Start: true}, {End: true}, {Start: true, End: true},
+		}[k.IntN(11)])
+	}
+	if k.IntN(3) == 0 {
+		r.MaxDuration = []Millis{1, 40, 90, 200}[k.IntN(4)]
+	}
+	if k.IntN(4) == 0 {
+		r.MaxEvents = 1 + k.IntN(5)
+	}
+	r.SplitCampaign = k.IntN(3) == 0
+	r.Started = k.IntN(2) == 0
+	if k.IntN(3) == 0 {
+		r.DedupeLast = []int{1, 3, 50}[k.IntN(3)]
+		r.DedupeDrop = k.IntN(3) == 0
+	}
+	if k.IntN(3) == 0 {
+		m := randomMidnights[k.IntN(len(randomMidnights))]
+		r.Midnight = time.FixedZone("", m.offset)
+		k.clock = m.at - 100
+	}
+}
+
+// randomMidnights are some, in UTC, with the offset of the zone in seconds.
+var randomMidnights = []struct {
+	at     Time
+	offset int
+}{{scenarioDay, 0}, {scenarioDay - 3600_000, 3600}, {scenarioDay + 7*3600_000, -7 * 3600}, {0, 0}}
 
 func (k *randomKey) rarely(n int) int {
 	if k.IntN(5) > 0 {
@@ -81,9 +122,15 @@ func (k *randomKey) next() Event {
 		Kind:        Kind(k.IntN(4)),
 		MessageID:   fmt.Appendf(nil, "m%d", k.offset),
 	}
-	if k.IntN(8) == 0 {
+	switch k.IntN(8) {
+	case 0:
 		e.MessageID = nil
+	case 1, 2:
+		if k.rules.DedupeLast > 0 {
+			e.MessageID = fmt.Appendf(nil, "m%d", max(1, k.offset-k.Int64N(6)))
+		}
 	}
+	k.drawContents(&e)
 	if k.IntN(2) == 0 {
 		e.UserID = []byte{'u', byte('1' + k.IntN(2))}
 	}
@@ -96,6 +143,28 @@ func (k *randomKey) next() Event {
 		}
 	}
 	return e
+}
+
+// drawContents draws what rules look at and sessions collect.
+func (k *randomKey) drawContents(e *Event) {
+	r := &k.rules
+	if n := len(r.Effects); n > 0 && k.IntN(3) == 0 {
+		e.Rule = uint16(1 + k.IntN(n))
+	}
+	if r.SplitCampaign && k.IntN(3) == 0 {
+		e.Campaign = []byte{'c', byte('1' + k.IntN(2))}
+	}
+	if !r.Started {
+		return
+	}
+	text := func(letter byte) []byte {
+		if k.IntN(2) == 0 {
+			return nil
+		}
+		return fmt.Appendf(nil, "%c%d", letter, k.offset)
+	}
+	e.Place, e.Referrer, e.Context = text('p'), text('r'), text('x')
+	e.Lifecycle = Lifecycle(k.IntN(3))
 }
 
 // clientID draws one of few, some of which are what a server id could be.
@@ -117,18 +186,28 @@ func (k *randomKey) clientID() ID {
 // TestStepAgreesWithTheOracle runs random keys, with timers and idle partitions in between.
 func TestStepAgreesWithTheOracle(t *testing.T) {
 	if *randomSeed != 0 {
-		runRandomKey(t, *randomSeed)
+		runRandomKey(t, *randomSeed, map[string]int{})
 		return
 	}
 	base := rand.Uint64()
 	t.Logf("seeds from %d", base)
-	seen := map[string]int{}
-	for i := range uint64(*randomKeys) {
-		for what, n := range runRandomKey(t, base+i) {
-			seen[what] += n
+	shards := runtime.GOMAXPROCS(0)
+	counts := make([]map[string]int, shards)
+	t.Run("Shard", func(t *testing.T) {
+		for shard := range shards {
+			counts[shard] = map[string]int{}
+			t.Run(fmt.Sprint(shard), func(t *testing.T) {
+				t.Parallel()
+				for i := shard; i < *randomKeys && !t.Failed(); i += shards {
+					runRandomKey(t, base+uint64(i), counts[shard])
+				}
+			})
 		}
-		if t.Failed() {
-			t.Fatalf("go test ./session -run %s -seed %d", t.Name(), base+i)
+	})
+	seen := map[string]int{}
+	for _, shard := range counts {
+		for what, n := range shard {
+			seen[what] += n
 		}
 	}
 	t.Logf("seen: %v", seen)
@@ -136,6 +215,8 @@ func TestStepAgreesWithTheOracle(t *testing.T) {
 		"in_session", "no_session", "too_late", "dead invalid_id", "dead too_late",
 		"start", "late", "merged", "evicted", "resumed", "id_reused", "late_start_marker",
 		"user_change", "client_start", "client_id", "inactivity", "first", "revision",
+		"max_duration", "max_events", "campaign", "midnight", "ended end", "began", "bypass",
+		"dropped", "unattached", "unattached duplicate", "attached", "duplicate", "end_rule", "split",
 	} {
 		if seen[what] == 0 {
 			t.Errorf("no random key showed: %s", what)
@@ -147,15 +228,14 @@ func FuzzStepAgreesWithTheOracle(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, seed uint64) { runRandomKey(t, seed) })
+	f.Fuzz(func(t *testing.T, seed uint64) { runRandomKey(t, seed, map[string]int{}) })
 }
 
-// runRandomKey feeds one random key to both and returns what occurred, by name.
-func runRandomKey(t *testing.T, seed uint64) map[string]int {
+// runRandomKey feeds one random key to both and counts in seen what occurred, by name.
+func runRandomKey(t *testing.T, seed uint64, seen map[string]int) {
 	k := newRandomKey(seed)
 	o := newOracle(k.rules)
 	m := &keyFeed{rules: k.rules, w: Watermarks{Event: NoTime, Tick: NoTime}}
-	seen := map[string]int{}
 	var history []func() string // printed only if something is wrong
 	for range 5 + k.IntN(60) {
 		var want, got string
@@ -178,37 +258,27 @@ func runRandomKey(t *testing.T, seed uint64) map[string]int {
 		default:
 			e := k.next()
 			history = append(history, func() string {
-				return fmt.Sprintf("%d %s S=%t mobile=%t user=%s bad=%s", e.Time, oracleID(e.Client),
-					e.Start, e.Mobile, e.UserID, e.Invalid)
+				return fmt.Sprintf("%d %s S=%t mobile=%t user=%s bad=%s rule=%d campaign=%s message=%s", e.Time,
+					oracleID(e.Client), e.Start, e.Mobile, e.UserID, e.Invalid, e.Rule, e.Campaign, e.MessageID)
 			})
 			want = o.step(&e)
 			m.step(t, &e)
 			got = oracleStampText(&m.out)
 			count(seen, &m.out, got)
 		}
-		want += "\nbefore " + strings.Join(o.before, "\n       ") +
-			"\nafter " + strings.Join(o.after, "\n      ")
-		got += "\nbefore " + strings.Join(endedTexts(m.out.Before), "\n       ") +
-			"\nafter " + strings.Join(endedTexts(m.out.After), "\n      ")
+		want += recordsText(o.before, o.begun, o.after)
+		got += recordsText(endedTexts(m.out.Before), endedTexts(m.out.Begun), endedTexts(m.out.After))
 		if got != want || m.w.Event != o.watermark || m.w.Tick != o.tick {
 			var lines []string
 			for _, line := range history {
 				lines = append(lines, line())
 			}
-			t.Errorf("seed %d, rules %+v\n%s\nwant %s\ngot  %s\nwatermarks %+v, want %d %d", seed, k.rules,
-				strings.Join(lines, "\n"), want, got, m.w, o.watermark, o.tick)
-			return seen
+			t.Errorf("go test ./session -run TestStepAgreesWithTheOracle -seed %d\nrules %+v\n%s\nwant %s\n"+
+				"got  %s\nwatermarks %+v, want %d %d", seed, k.rules, strings.Join(lines, "\n"), want, got,
+				m.w, o.watermark, o.tick)
+			return
 		}
 	}
-	return seen
-}
-
-func endedTexts(ended []Ended) []string {
-	var texts []string
-	for i := range ended {
-		texts = append(texts, endedText(&ended[i]))
-	}
-	return texts
 }
 
 func count(seen map[string]int, out *Outcome, text string) {
@@ -227,8 +297,10 @@ func count(seen map[string]int, out *Outcome, text string) {
 		}
 	}
 	for _, e := range append(out.Before[:len(out.Before):len(out.Before)], out.After...) {
+		seen["ended "+e.Reason.String()]++
 		if e.Revision > 1 {
 			seen["revision"]++
 		}
 	}
+	seen["began"] += len(out.Begun)
 }

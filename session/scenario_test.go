@@ -217,7 +217,6 @@ func (k *keyFeed) line(t *testing.T, d *datadriven.TestData, line string) {
 }
 
 func (k *keyFeed) decode(t *testing.T) {
-	t.Helper()
 	if err := k.state.Decode(k.row, k.history); err != nil {
 		t.Fatalf("decode: %v", err)
 	}
@@ -225,7 +224,6 @@ func (k *keyFeed) decode(t *testing.T) {
 
 // encode writes the rows again and holds the flags that say whether it was necessary.
 func (k *keyFeed) encode(t *testing.T) {
-	t.Helper()
 	row, history := k.state.AppendRow(nil), k.state.AppendHistory(nil)
 	if !k.state.RowChanged && !bytes.Equal(row, k.row) {
 		t.Fatalf("the row changed and RowChanged is false")
@@ -240,14 +238,12 @@ func (k *keyFeed) encode(t *testing.T) {
 }
 
 func (k *keyFeed) step(t *testing.T, e *Event) {
-	t.Helper()
 	k.decode(t)
 	k.rules.Step(&k.state, e, &k.w, &k.out)
 	k.encode(t)
 }
 
 func (k *keyFeed) expire(t *testing.T, line string) {
-	t.Helper()
 	k.decode(t)
 	due := k.rules.Due(&k.state)
 	k.rules.Expire(&k.state, k.w, &k.out)

@@ -27,7 +27,7 @@ func (r *Rules) obstacle(x *Session, e *Event, client ID) Reason {
 		return ReasonMaxEvents
 	case r.SplitCampaign && !isCompatible(x.Campaign.Bytes, e.Campaign):
 		return ReasonCampaign
-	case r.Midnight != nil && !r.isOneDay(min(x.First, t), max(x.Last, t)):
+	case r.Midnight != nil && !r.isOneDay(t, x.First, x.Last):
 		return ReasonMidnight
 	default:
 		return ReasonNone
@@ -50,8 +50,11 @@ func isCompatible(a, b []byte) bool {
 	return len(a) == 0 || len(b) == 0 || bytes.Equal(a, b)
 }
 
-// isOneDay reports whether both times are of one day of the zone of Midnight.
-func (r *Rules) isOneDay(a, b Time) bool { return r.day(a) == r.day(b) }
+// isOneDay reports whether all three times are of one day of the zone of Midnight.
+func (r *Rules) isOneDay(a, b, c Time) bool {
+	day := r.day(a)
+	return r.day(b) == day && r.day(c) == day
+}
 
 // day returns the number of the day in the zone of Midnight, which is that of its local date: days
 // of 23 and 25 hours are days.
@@ -104,7 +107,7 @@ func (u *union) add(r *Rules, x *Session) bool {
 		sum.maxDuration > 0 && Millis(sum.last-sum.first) > sum.maxDuration,
 		r.SplitUserChange && !isCompatible(u.user, x.LastUser.Bytes),
 		r.SplitCampaign && !isCompatible(u.campaign, x.Campaign.Bytes),
-		r.Midnight != nil && !r.isOneDay(sum.first, sum.last):
+		r.Midnight != nil && !r.isOneDay(u.first, x.First, x.Last):
 		return false
 	}
 	*u = sum
