@@ -42,7 +42,7 @@ type oracle struct {
 	count     int
 	maxServer int64
 	stamped   *oracleSession
-	forgotten Time     // greatest until of a session as it was forgotten; one that resumed still counts
+	forgotten Time     // greatest until of any session as it was forgotten
 	messages  []string // every message id there was, by arrival
 	before    []string
 	begun     []string
