@@ -65,6 +65,10 @@ type Codec struct {
 	rulesPlaces int // that rules ask
 	visits      visitForm
 
+	lifecycle map[string]session.Lifecycle // by the event's name; nil: none
+	context   []contextMember
+	collects  bool // anything sessions collect is read
+
 	kinds   []kindOf
 	mobile  Mobile
 	idType  session.IDType
@@ -83,10 +87,11 @@ type kindOf struct {
 // NewCodec checks the configuration and reports all its faults at once.
 func NewCodec(config Config) (*Codec, error) {
 	c := &Codec{
-		idType: config.IDType,
-		idMin:  config.Profile.IDCharactersMin,
-		mobile: config.Profile.Mobile,
-		future: config.FutureTolerance,
+		idType:    config.IDType,
+		idMin:     config.Profile.IDCharactersMin,
+		mobile:    config.Profile.Mobile,
+		lifecycle: lifecycleOf(config.Profile.Lifecycle),
+		future:    config.FutureTolerance,
 	}
 	var faults []error
 	fault := func(err error) {
@@ -220,6 +225,7 @@ func (c *Codec) compile(config Config) error {
 			c.paths[p] = append(c.paths[p], b.node)
 		}
 	}
+	c.placeCollected()
 	c.placeRules(asked)
 	c.edges = make([]edge, len(c.trie))
 	for i, b := range writes {
@@ -283,6 +289,13 @@ func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBu
 		if path(p) == pathAnonymousID && len(list) > 0 && list[len(list)-1] == KeyPath {
 			c.byKey, list = true, list[:len(list)-1]
 		}
+		if path(p) == pathContext {
+			var err error
+			if c.context, err = contextOf(root, list); err != nil {
+				faults = append(faults, fmt.Errorf("paths.%s: %w", name, err))
+			}
+			continue
+		}
 		for _, text := range list {
 			_, err := splitPath(text)
 			if text == KeyPath {
@@ -307,8 +320,8 @@ func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBu
 // reads reports whether anything is made of what is at a path: a scan has no time for the others.
 func (c *Codec) reads(p path) bool {
 	switch p {
-	case pathEvent, pathURL, pathScreen, pathReferrer, pathCampaign, pathContext:
-		return false // neither a session nor a count depends on them
+	case pathEvent:
+		return c.lifecycle != nil // nothing else depends on an event's name
 	case pathSentAt:
 		return slices.Contains(c.sources, TimeCorrected)
 	}

@@ -14,10 +14,12 @@ type Scanned struct {
 	Event session.Event // its texts alias the value, the record key or the Scanned; Offset is not set
 	Notes ScanNotes
 
-	reader  reader
-	scratch []byte   // texts with their escapes decoded
-	asked   [][]byte // texts of the places that rules ask, where they hold escapes
-	removed []int32  // by place: members a splice removed from the object it is in
+	reader   reader
+	scratch  []byte // texts with their escapes decoded
+	made     []byte // what sessions collect
+	campaign []campaignMember
+	asked    [][]byte // texts of the places that rules ask, where they hold escapes
+	removed  []int32  // by place: members a splice removed from the object it is in
 }
 
 // ScanNotes is a set of things worth counting.
@@ -31,6 +33,7 @@ const (
 	NoteBadCorrected                               // one of the three of corrected is no time
 	NoteBadReceivedAt                              // a line's received_at is no time
 	NoteLongMessageID                              // a message id over the limit: as if absent
+	NoteCollectedLong                              // collected texts over the limit: cut or left out
 	ScanNotesEnd                                   // the first bit that is no note
 )
 
@@ -47,6 +50,8 @@ func (n ScanNotes) String() string {
 		return "bad_received_at"
 	case NoteLongMessageID:
 		return "long_message_id"
+	case NoteCollectedLong:
+		return "collected_long"
 	}
 	return "unknown"
 }
@@ -147,6 +152,9 @@ func (c *Codec) scanRest(value []byte, sc *Scanned) *BadInput {
 		e.Start = e.Start || sc.reader.slots[n].first == 't'
 	}
 	c.scanID(value, sc)
+	if c.collects && !e.Debug {
+		c.scanCollected(value, sc)
+	}
 	if len(c.rules) > 0 {
 		e.Rule = c.firstRule(value, sc)
 	}

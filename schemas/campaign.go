@@ -1,0 +1,216 @@
+package schemas
+
+import "bytes"
+
+// A campaign is an object of texts: the event's own (Segment's context.campaign), else what the
+// query of its URL says: utm_X is X, but utm_campaign is name, and the ids that ad networks add to
+// links. Members are in one order, whatever theirs was, so that two campaigns are the same if their
+// bytes are: the known ones, others by name, the click ids.
+
+// campaignMembersMax bounds a campaign: what has more members is none.
+const campaignMembersMax = 32
+
+var (
+	campaignNames = [...]string{"name", "source", "medium", "term", "content", "id"}
+	clickNames    = [...]string{"gclid", "fbclid", "msclkid", "ttclid"}
+)
+
+const utmPrefix = "utm_"
+
+// campaignMember is a member whose text has its escapes decoded.
+type campaignMember struct {
+	name, text []byte
+	rank       int // of the name; others stand between the known ones and the click ids
+}
+
+func rankOf(name []byte) int {
+	for i := range campaignNames {
+		if campaignNames[i] == string(name) {
+			return i
+		}
+	}
+	for i := range clickNames {
+		if clickNames[i] == string(name) {
+			return len(campaignNames) + 1 + i
+		}
+	}
+	return len(campaignNames)
+}
+
+func isClick(name []byte) bool { return rankOf(name) > len(campaignNames) }
+
+// collectCampaign returns the campaign of an event; nil: none.
+func (c *Codec) collectCampaign(value []byte, sc *Scanned) []byte {
+	sc.campaign = sc.campaign[:0]
+	for _, n := range c.paths[pathCampaign] {
+		if s := &sc.reader.slots[n]; s.first == '{' {
+			if !sc.readCampaign(value[s.start:s.end], c.limits.JSONDepth) {
+				return nil
+			}
+			if text := sc.campaignText(); text != nil {
+				return text
+			}
+			sc.campaign = sc.campaign[:0]
+		}
+	}
+	if s := c.textSlot(pathURL, sc); s != nil && len(c.paths[pathCampaign]) > 0 {
+		if !sc.readQuery(sc.text(value, s)) {
+			return nil
+		}
+	}
+	return sc.campaignText()
+}
+
+// setCampaign sets a member; with keep one that is there already stays. False: there are too many.
+func (sc *Scanned) setCampaign(name, text []byte, keep bool) bool {
+	rank := rankOf(name)
+	i := 0
+	for i < len(sc.campaign) {
+		m := &sc.campaign[i]
+		order := rank - m.rank
+		if order == 0 {
+			order = bytes.Compare(name, m.name)
+		}
+		if order == 0 {
+			if !keep {
+				m.text = text
+			}
+			return true
+		}
+		if order < 0 {
+			break
+		}
+		i++
+	}
+	if len(sc.campaign) == campaignMembersMax {
+		sc.Notes |= NoteCollectedLong
+		return false
+	}
+	sc.campaign = append(sc.campaign, campaignMember{})
+	copy(sc.campaign[i+1:], sc.campaign[i:])
+	sc.campaign[i] = campaignMember{name: name, text: text, rank: rank}
+	return true
+}
+
+// campaignText returns the members with a text as an object; nil: there is none, or too much.
+func (sc *Scanned) campaignText() []byte {
+	n := len(sc.made)
+	for i := range sc.campaign {
+		m := &sc.campaign[i]
+		if len(m.text) == 0 {
+			continue
+		}
+		sc.made = append(sc.made, ',')
+		sc.made = appendText(sc.made, m.name)
+		sc.made = append(sc.made, ':')
+		sc.made = appendText(sc.made, m.text)
+	}
+	if len(sc.made) == n {
+		return nil
+	}
+	sc.made[n] = '{' // in the place of the first comma
+	sc.made = append(sc.made, '}')
+	return sc.collected(n, collectedObjectBytesMax)
+}
+
+// readCampaign takes the members of an object that has been checked: texts, and numbers as they
+// are written, because a query has only texts. The last of a name counts.
+func (sc *Scanned) readCampaign(b []byte, depthMax int) bool {
+	s := checker{depthMax: depthMax}
+	for i := past(b, 1); b[i] != '}'; i = past(b, i) {
+		if b[i] == ',' {
+			i = past(b, i+1)
+		}
+		s.escaped = false
+		start := i
+		i = s.text(b, i+1)
+		name := sc.text(b, &slot{start: int32(start), end: int32(i), escaped: s.escaped})
+		i = s.colon(b, i)
+		s.escaped = false
+		start = i
+		i = s.value(b, i, 0)
+		var text []byte
+		switch first := b[start]; {
+		case first == '"':
+			text = sc.text(b, &slot{start: int32(start), end: int32(i), escaped: s.escaped})
+		case isNumberFirst(first):
+			text = b[start:i]
+		}
+		if !sc.setCampaign(name, text, false) {
+			return false
+		}
+	}
+	return true
+}
+
+// readQuery takes the campaign's parameters of a URL's query. Their encoding is that of HTML forms,
+// as net/url reads it; a pair that is ill-formed is passed over. The first of a name that is not
+// empty counts.
+func (sc *Scanned) readQuery(url []byte) bool {
+	if i := bytes.IndexByte(url, '#'); i >= 0 {
+		url = url[:i]
+	}
+	i := bytes.IndexByte(url, '?')
+	if i < 0 {
+		return true
+	}
+	for query := url[i+1:]; len(query) > 0; {
+		pair := query
+		if i = bytes.IndexByte(query, '&'); i >= 0 {
+			pair, query = query[:i], query[i+1:]
+		} else {
+			query = nil
+		}
+		if !sc.readPair(pair) {
+			return false
+		}
+	}
+	return true
+}
+
+// readPair takes a parameter if it is the campaign's.
+func (sc *Scanned) readPair(pair []byte) bool {
+	i := bytes.IndexByte(pair, '=')
+	if i < 0 || i+1 == len(pair) || bytes.IndexByte(pair, ';') >= 0 {
+		return true
+	}
+	name, ok := sc.unescapeQuery(pair[:i])
+	switch {
+	case !ok:
+		return true
+	case string(name) == "utm_campaign":
+		n := len(sc.scratch)
+		sc.scratch = append(sc.scratch, campaignNames[0]...)
+		name = sc.scratch[n:len(sc.scratch):len(sc.scratch)]
+	case len(name) > len(utmPrefix) && string(name[:len(utmPrefix)]) == utmPrefix:
+		name = name[len(utmPrefix):]
+	case !isClick(name):
+		return true
+	}
+	text, ok := sc.unescapeQuery(pair[i+1:])
+	return !ok || sc.setCampaign(name, text, true)
+}
+
+// unescapeQuery returns a part of a query with its escapes decoded; false: one is ill-formed.
+func (sc *Scanned) unescapeQuery(text []byte) ([]byte, bool) {
+	if bytes.IndexByte(text, '%') < 0 && bytes.IndexByte(text, '+') < 0 {
+		return text, true
+	}
+	n := len(sc.scratch)
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			if i+2 >= len(text) || hexValues[text[i+1]] > 0xf || hexValues[text[i+2]] > 0xf {
+				sc.scratch = sc.scratch[:n]
+				return nil, false
+			}
+			c = hexValues[text[i+1]]<<4 | hexValues[text[i+2]]
+			i += 2
+		}
+		sc.scratch = append(sc.scratch, c)
+	}
+	return sc.scratch[n:len(sc.scratch):len(sc.scratch)], true
+}
