@@ -14,6 +14,8 @@ func (l *loader) check() {
 	l.checkProfile()
 	l.checkTopics()
 	l.checkTimes()
+	l.checkSplits()
+	l.checkRules()
 	l.checkTransactions()
 	l.checkSASL()
 	l.checkTLS()

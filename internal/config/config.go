@@ -24,7 +24,7 @@ type Config struct {
 	Profile     string
 	Paths       map[string][]string // by the name behind "paths.", in order of preference
 	Session     Session
-	Rules       int // how many rules the file gives
+	Rules       []Rule // first match wins; the profile's behind the others
 	Time        Time
 	State       State
 	Commit      Commit

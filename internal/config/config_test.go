@@ -363,15 +363,11 @@ time:
 
 func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 	asked := []string{
-		"kafka.sasl.mechanism=OAUTHBEARER", "input.format=avro", "output.headers=true",
-		"output.fields=id,campaign",
-		"visits.format=avro", "visits.started=true", "registry.url=http://r:8081",
+		"kafka.sasl.mechanism=OAUTHBEARER", "input.format=avro", "output.fields=id,campaign",
+		"visits.format=avro", "registry.url=http://r:8081",
 		"registry.username=u", "registry.password_file=/p", "registry.tls.enabled=true",
 		"registry.tls.ca_file=/p", "registry.tls.cert_file=/p", "registry.tls.key_file=/p",
-		"registry.tls.server_name=r", "rules=x", "session.id_type=uuid", "session.id_type=string",
-		"session.splits=campaign", "session.max_duration=1h", "session.max_events=1",
-		"session.midnight=Europe/Rome", "session.dedupe.last=10", "session.dedupe.action=drop",
-		"http.address=:8080",
+		"registry.tls.server_name=r", "session.splits=campaign", "http.address=:8080",
 	}
 	for _, profile := range profilesAbsent() {
 		asked = append(asked, "profile="+profile)
@@ -391,10 +387,6 @@ func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 		if !seen[a.key] && a.key != "registry.password" && a.key != "profile" {
 			t.Errorf("%s is absent and not tried", a.key)
 		}
-	}
-	_, _, err := inFile("rules:\n  - when: {event: x}\n    end: true\n").load()
-	if got := fmt.Sprint(err); got != "sessionizer.yaml:1: rules: a list of rules is not available in this version" {
-		t.Error(got)
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,12 +19,28 @@ func (c *Config) SessionRules() (*session.Rules, error) {
 		BoundaryAt:       c.Session.Boundary == "at",
 		SplitUserChange:  slices.Contains(c.Session.Splits, "user_change"),
 		SplitClientStart: slices.Contains(c.Session.Splits, "client_start"),
+		SplitCampaign:    slices.Contains(c.Session.Splits, "campaign"),
+		MaxDuration:      millis(c.Session.MaxDuration),
+		MaxEvents:        c.Session.MaxEvents,
+		Started:          c.Visits.Started,
+		DedupeLast:       c.Session.Dedupe.Last,
+		DedupeDrop:       c.Session.Dedupe.Action == "drop",
 		Retained:         c.Session.Retained,
 		Remembered:       c.Session.Remembered,
 		OutOfOrder:       millis(c.Time.OutOfOrder),
 		Lateness:         millis(c.Time.Lateness),
 		Retention:        millis(c.Time.Retention),
 		IDType:           c.idType(),
+	}
+	for i := range c.Rules {
+		r.Effects = append(r.Effects, c.Rules[i].Effect)
+	}
+	if c.Session.Midnight != "" {
+		zone, err := time.LoadLocation(c.Session.Midnight)
+		if err != nil {
+			return nil, fmt.Errorf("session.midnight: %w", err)
+		}
+		r.Midnight = zone
 	}
 	switch c.Session.IDs {
 	case "assign":
@@ -69,6 +86,11 @@ func (c *Config) Codec() (*schemas.Codec, error) {
 			Record: int(c.Limits.Record), JSONDepth: c.Limits.JSONDepth,
 			AnonymousID: int(c.Limits.AnonymousID),
 		},
+	}
+	for i := range c.Rules {
+		config.Rules = append(config.Rules, schemas.Match{
+			Name: fmt.Sprintf("%s[%d]", rulesKey, i), Conditions: c.Rules[i].When,
+		})
 	}
 	for _, name := range c.Time.Sources {
 		source, err := schemas.ParseTimeSource(name)
@@ -142,6 +164,9 @@ func (l *loader) engineKey(message string) (o Origin, key, problem string) {
 			return file.origin(section, problem), section, problem
 		}
 	}
+	if o, key, problem, ok := l.ruleOf(message); ok {
+		return o, key, problem
+	}
 	for i := range l.table {
 		name := l.table[i].name
 		problem, ok := strings.CutPrefix(message, name+": ")
@@ -155,4 +180,27 @@ func (l *loader) engineKey(message string) (o Origin, key, problem string) {
 		return o, name, problem
 	}
 	return Origin{}, "", message
+}
+
+// ruleOf finds the rule that an engine's error is about, "rules[1].when.event: ".
+func (l *loader) ruleOf(message string) (o Origin, key, problem string, ok bool) {
+	key, problem, found := strings.Cut(message, ": ")
+	index, found2 := strings.CutPrefix(key, rulesKey+"[")
+	index, rest, found3 := strings.Cut(index, "]")
+	i, err := strconv.Atoi(index)
+	if !found || !found2 || !found3 || err != nil || i < 0 || i >= len(l.config.Rules) {
+		return Origin{}, "", "", false
+	}
+	r := &l.config.Rules[i]
+	o = r.origin
+	if quoted, isPath := strings.CutPrefix(problem, "path "); isPath && rest == "."+ruleWhen {
+		if path, err := strconv.QuotedPrefix(quoted); err == nil {
+			path, _ = strconv.Unquote(path)
+			rest += "." + path
+		}
+	}
+	if line := r.lines[strings.TrimPrefix(rest, ".")]; line > 0 {
+		o.line = line
+	}
+	return o, r.key + rest, problem, true
 }

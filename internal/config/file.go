@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"strconv"
@@ -32,10 +33,13 @@ type fileReader struct {
 }
 
 func (r *fileReader) fault(line int, key string, f *fault) {
-	r.faults = append(r.faults, Fault{
+	told := Fault{
 		Origin: Origin{layer: r.layer, name: r.name, line: line}, Key: key,
 		Problem: f.problem, Nearest: f.nearest,
-	})
+	}
+	if n := len(r.faults); n == 0 || r.faults[n-1] != told { // a list may have it in each element
+		r.faults = append(r.faults, told)
+	}
 }
 
 // read takes the document apart into assignments and faults.
@@ -136,11 +140,9 @@ func (r *fileReader) entry(full string, line int, node *yaml.Node) {
 		case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null":
 			// A section whose keys are all commented out.
 		default:
-			v, f := r.value(node)
-			if f == nil {
-				f = wanted("a mapping of keys", v)
+			if v := r.value(full, node); !v.broken {
+				r.fault(node.Line, full, wanted("a mapping of keys", v))
 			}
-			r.fault(node.Line, full, f)
 		}
 		return
 	}
@@ -153,9 +155,8 @@ func (r *fileReader) entry(full string, line int, node *yaml.Node) {
 		r.fault(line, full, secretFault(k))
 		return
 	}
-	v, f := r.value(node)
-	if f != nil {
-		r.fault(node.Line, full, f)
+	v := r.value(full, node)
+	if v.broken && full != rulesKey {
 		return
 	}
 	v.origin.line = line
@@ -168,8 +169,9 @@ func secretFault(k *key) *fault {
 }
 
 // value copies a node. Aliases are refused and not followed: they are how a
-// small file grows without bound. Maps inside lists are kept as a shape only.
-func (r *fileReader) value(node *yaml.Node) (value, *fault) {
+// small file grows without bound. What cannot be read is left out and makes all
+// that it is in broken.
+func (r *fileReader) value(full string, node *yaml.Node) value {
 	v := value{origin: Origin{layer: r.layer, name: r.name, line: node.Line}}
 	switch node.Kind {
 	case yaml.ScalarNode:
@@ -179,23 +181,57 @@ func (r *fileReader) value(node *yaml.Node) (value, *fault) {
 		case "!!timestamp":
 			v.tag = "!!str"
 		default:
-			return v, faultf("the tag %s is not understood", shown(v.tag))
+			r.fault(node.Line, full, faultf("the tag %s is not understood", shown(v.tag)))
+			v.broken = true
 		}
 	case yaml.SequenceNode:
 		v.shape = list
-		for _, item := range node.Content {
-			element, f := r.value(item)
-			if f != nil {
-				return v, f
+		for i, item := range node.Content {
+			name := full
+			if item.Kind == yaml.MappingNode {
+				name = fmt.Sprintf("%s[%d]", full, i)
 			}
-			v.items = append(v.items, element)
+			element := r.value(name, item)
+			v.broken = v.broken || element.broken
+			if !element.broken || element.shape != scalar {
+				v.items = append(v.items, element)
+			}
 		}
 	case yaml.MappingNode:
 		v.shape = mapping
+		v.members, v.broken = r.members(full, node)
 	default:
-		return v, faultf("aliases and merge keys are not understood: write the value out")
+		r.fault(node.Line, full,
+			faultf("aliases and merge keys are not understood: write the value out"))
+		v.broken = true
 	}
-	return v, nil
+	return v
+}
+
+func (r *fileReader) members(full string, node *yaml.Node) (all []member, broken bool) {
+	seen := map[string]int{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, content := node.Content[i], node.Content[i+1]
+		if name.Kind != yaml.ScalarNode || name.ShortTag() != "!!str" {
+			r.fault(name.Line, full, r.keyFault(name))
+			broken = true
+			continue
+		}
+		inner := full + "." + name.Value
+		if first, ok := seen[name.Value]; ok {
+			r.fault(name.Line, inner, faultf("given twice, first at line %d", first))
+			broken = true
+			continue
+		}
+		seen[name.Value] = name.Line
+		v := r.value(inner, content)
+		v.origin.line = name.Line
+		broken = broken || v.broken
+		if !v.broken || v.shape != scalar {
+			all = append(all, member{name.Value, v})
+		}
+	}
+	return all, broken
 }
 
 // newFileReader prepares the tables for a document.

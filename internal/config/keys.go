@@ -33,6 +33,7 @@ const (
 	lanesMax              = 256
 	retainedMax           = session.RetainedMax
 	rememberedMax         = session.RememberedMax
+	dedupeMax             = session.DedupeMax
 	eventsMax             = 1 << 31
 	cacheMin              = 1 << 20
 	cacheMax              = 1 << 44
@@ -214,7 +215,8 @@ func payloadKeys() []key {
 	for _, p := range places() {
 		ks = append(ks, key{name: "paths." + p[0], about: p[1], field: pathsOf(p[0])})
 	}
-	return append(ks, key{name: "rules", about: "first-match list of rules", field: countRules()})
+	return append(ks, key{name: rulesKey, field: rulesField(),
+		about: "what is particular to some events; the first rule that matches one counts"})
 }
 
 func sessionKeys() []key {
@@ -250,7 +252,7 @@ func sessionKeys() []key {
 			field: integer(func(c *Config) *int { return &c.Session.MaxEvents }, 0, eventsMax)},
 		{name: "session.midnight",
 			about: "IANA zone, such as Europe/Rome, whose midnight begins a new session; none: no matter",
-			field: text(func(c *Config) *string { return &c.Session.Midnight })},
+			field: text(func(c *Config) *string { return &c.Session.Midnight }, zone)},
 		{name: "session.retained",
 			about: "sessions of a key kept for late events; 0: from time.lateness and the timeouts",
 			field: integer(func(c *Config) *int { return &c.Session.Retained }, 0, retainedMax)},
@@ -259,7 +261,7 @@ func sessionKeys() []key {
 			field: integer(func(c *Config) *int { return &c.Session.Remembered }, 0, rememberedMax)},
 		{name: "session.dedupe.last",
 			about: "message ids of a key that duplicates are found by; 0: none are looked for",
-			field: integer(func(c *Config) *int { return &c.Session.Dedupe.Last }, 0, rememberedMax)},
+			field: integer(func(c *Config) *int { return &c.Session.Dedupe.Last }, 0, dedupeMax)},
 		{name: "session.dedupe.action",
 			about: "a duplicate is flagged and counted apart, or dropped",
 			field: choice(func(c *Config) *string { return &c.Session.Dedupe.Action }, "flag", "drop")},

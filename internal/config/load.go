@@ -34,16 +34,17 @@ type Override struct {
 
 // loader collects what the sources say.
 type loader struct {
-	sources     Sources
-	table       []key
-	assignments []assignment
-	faults      Faults
-	warnings    Faults
-	config      Config
-	origins     map[string]Origin // of the value in force, by key; absent: the default
-	profile     schemas.Profile   // of the name that is in force; zero: it is not usable
-	profileFile *profileFile      // nil: the profile is a built-in one
-	doubtful    map[string]bool   // keys whose value is not known: wrong, or perhaps misspelt
+	sources      Sources
+	table        []key
+	assignments  []assignment
+	faults       Faults
+	warnings     Faults
+	config       Config
+	origins      map[string]Origin // of the value in force, by key; absent: the default
+	profile      schemas.Profile   // of the name that is in force; zero: it is not usable
+	profileRules []Rule
+	profileFile  *profileFile    // nil: the profile is a built-in one
+	doubtful     map[string]bool // keys whose value is not known: wrong, or perhaps misspelt
 }
 
 // Load reads every source and checks the whole. The error, if there is one,
@@ -78,6 +79,7 @@ func (l *loader) finish() {
 	for _, a := range l.assignments {
 		l.apply(a)
 	}
+	l.config.Rules = append(l.config.Rules, l.profileRules...)
 	l.doubt()
 	l.check()
 }
@@ -110,6 +112,10 @@ func (l *loader) doubt() {
 // apply puts one value in force. A wrong one leaves the value before it in
 // place, so that the checks across keys still say what they can.
 func (l *loader) apply(a assignment) {
+	if a.key.name == rulesKey {
+		l.applyRules(a.value)
+		return
+	}
 	f := a.key.set(&l.config, a.value)
 	l.origins[a.key.name] = a.value.origin
 	if f != nil {

@@ -268,15 +268,19 @@ func pathsOf(name string) field {
 	}
 }
 
-// countRules keeps only how many rules there are.
-func countRules() field {
-	return field{"list of rules", func(c *Config, v value) *fault {
-		items, f := asList(v)
-		if f == nil {
-			c.Rules = len(items)
-		}
-		return f
-	}, func(c *Config) any { return []string{} }}
+// zone takes the name of an IANA zone. Local is none: it would be another one
+// on each host.
+func zone(name string) *fault {
+	if name == "" {
+		return nil
+	}
+	if name == "Local" {
+		return faultf("Local differs from host to host: want an IANA zone such as Europe/Rome")
+	}
+	if _, err := time.LoadLocation(name); err != nil {
+		return faultf("no such zone: %s: want an IANA zone such as Europe/Rome", shown(name))
+	}
+	return nil
 }
 
 func notEmpty(s string) *fault {

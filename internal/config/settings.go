@@ -101,6 +101,12 @@ func WriteSettings(w io.Writer, all []Setting) error {
 			}
 		}
 		open = sections
+		if rules, ok := s.Value.([]ShownRule); ok && len(rules) > 0 {
+			if err := writeRules(w, rules); err != nil {
+				return err
+			}
+			continue
+		}
 		line := indent(len(sections)) + name + ": "
 		if s.mute {
 			line = indent(len(sections)) + "# " + name + ": "
@@ -110,6 +116,36 @@ func WriteSettings(w io.Writer, all []Setting) error {
 			return fmt.Errorf("write %s: %w", s.Key, err)
 		}
 		if err := writeCommented(w, line+text, s.Origin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeRules writes the rules one a line, those of the profile as comments:
+// they come behind the others anyway.
+func writeRules(w io.Writer, rules []ShownRule) error {
+	head := "rules:\n"
+	if rules[0].preset {
+		head = "rules: []\n"
+	}
+	for i, r := range rules {
+		begin := "  - "
+		if r.preset {
+			begin = "  # - "
+			if i == 0 || !rules[i-1].preset {
+				head += "  # behind them, of the profile:\n"
+			}
+		}
+		if _, err := io.WriteString(w, head); err != nil {
+			return err
+		}
+		head = ""
+		text, err := Text(r)
+		if err != nil {
+			return fmt.Errorf("write rules[%d]: %w", i, err)
+		}
+		if err := writeCommented(w, begin+text, r.Origin); err != nil {
 			return err
 		}
 	}

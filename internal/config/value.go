@@ -3,9 +3,12 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	yaml "go.yaml.in/yaml/v3"
 )
 
 type shape uint8
@@ -18,11 +21,71 @@ const (
 
 // value is what a source gives for a key, before its type is looked at.
 type value struct {
-	origin Origin
-	shape  shape
-	text   string  // of a scalar, as written
-	tag    string  // of a scalar in YAML: !!str, !!int, ...; empty: untyped text
-	items  []value // of a list
+	origin  Origin
+	shape   shape
+	text    string   // of a scalar, as written
+	tag     string   // of a scalar in YAML: !!str, !!int, ...; empty: untyped text
+	items   []value  // of a list
+	members []member // of a mapping, each name once
+	broken  bool     // something in it could not be read and is left out; a fault tells of it
+}
+
+// member is a value in a mapping; its origin is the place of the name.
+type member struct {
+	name string
+	value
+}
+
+// member returns the member of a mapping; the zero value: there is none.
+func (v *value) member(name string) value {
+	for i := range v.members {
+		if v.members[i].name == name {
+			return v.members[i].value
+		}
+	}
+	return value{}
+}
+
+func (v *value) has(name string) bool {
+	return slices.ContainsFunc(v.members, func(m member) bool { return m.name == name })
+}
+
+// plain is the value for a writer of YAML or JSON.
+func (v *value) plain() any {
+	switch v.shape {
+	case list:
+		all := []any{}
+		for i := range v.items {
+			all = append(all, v.items[i].plain())
+		}
+		return all
+	case mapping:
+		all := map[string]any{}
+		for i := range v.members {
+			all[v.members[i].name] = v.members[i].plain()
+		}
+		return all
+	}
+	switch v.tag {
+	case "!!null":
+		return nil
+	case "!!bool":
+		return v.text == "true" || v.text == "True" || v.text == "TRUE"
+	case "!!int", "!!float":
+		return plainNumber{v.text, v.tag}
+	}
+	return v.text
+}
+
+// plainNumber is a number that is written with the very digits it was read with.
+type plainNumber struct{ text, tag string }
+
+// MarshalJSON returns the digits.
+func (n plainNumber) MarshalJSON() ([]byte, error) { return []byte(n.text), nil }
+
+// MarshalYAML returns the digits.
+func (n plainNumber) MarshalYAML() (any, error) {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: n.tag, Value: n.text}, nil
 }
 
 func (v value) untyped() bool { return v.tag == "" }
