@@ -133,7 +133,8 @@ func TestRules_EveryConditionAndEffectIsRead(t *testing.T) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	effect := session.Effect{Timeout: 15_000, MaxDuration: 3_600_000, Start: true, End: true}
-	if c.Rules[0].Effect != effect || c.Rules[1].Effect != (session.Effect{Class: session.ClassAttach}) {
+	attach := session.Effect{Class: session.ClassAttach}
+	if c.Rules[0].Effect != effect || c.Rules[1].Effect != attach {
 		t.Errorf("effects %+v, %+v", c.Rules[0].Effect, c.Rules[1].Effect)
 	}
 	if c.Rules[0].Name != "all of it" || c.Rules[1].Name != "rules[1]" {
