@@ -174,7 +174,7 @@ func (l *loader) engineKey(message string) (o Origin, key, problem string) {
 			continue
 		}
 		o, given := l.origins[name]
-		if !given && file != nil && strings.HasPrefix(name, pathsPrefix) {
+		if !given && file != nil && strings.HasPrefix(name, "paths.") {
 			o = file.origin(name, problem)
 		}
 		return o, name, problem
