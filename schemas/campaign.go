@@ -53,7 +53,7 @@ func (c *Codec) collectCampaign(value []byte, sc *Scanned) []byte {
 			sc.campaign = sc.campaign[:0]
 		}
 	}
-	if s := c.textSlot(pathURL, sc); s != nil && len(c.paths[pathCampaign]) > 0 {
+	if s := c.textSlot(pathURL, sc); s != nil && !c.noCampaign {
 		if !sc.readQuery(sc.text(value, s)) {
 			return nil
 		}

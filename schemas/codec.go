@@ -65,9 +65,10 @@ type Codec struct {
 	rulesPlaces int // that rules ask
 	visits      visitForm
 
-	lifecycle map[string]session.Lifecycle // by the event's name; nil: none
-	context   []contextMember
-	collects  bool // anything sessions collect is read
+	lifecycle  map[string]session.Lifecycle // by the event's name; nil: none
+	context    []contextMember
+	noCampaign bool // paths.campaign is there and empty: nor is it read from the URL
+	collects   bool // anything sessions collect is read
 
 	kinds   []kindOf
 	mobile  Mobile
@@ -286,6 +287,7 @@ func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBu
 			continue
 		}
 		list := paths[name]
+		c.noCampaign = c.noCampaign || path(p) == pathCampaign && len(list) == 0
 		if path(p) == pathAnonymousID && len(list) > 0 && list[len(list)-1] == KeyPath {
 			c.byKey, list = true, list[:len(list)-1]
 		}

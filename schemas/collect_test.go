@@ -98,6 +98,20 @@ func TestScanCollects(t *testing.T) {
 	}
 }
 
+func TestTheURLGivesACampaignUnlessThePathIsEmpty(t *testing.T) {
+	const event = `{"anonymousId":"a","u":"/?gclid=1"}`
+	for want, paths := range map[string]map[string][]string{
+		`{"gclid":"1"}`: {"url": {"u"}},
+		``:              {"url": {"u"}, "campaign": {}},
+	} {
+		c := newCodec(t, Config{Profile: Profile{Name: "test",
+			Paths: map[string]PathList{"anonymous_id": {"anonymousId"}}}, Paths: paths})
+		if sc, bad := scanOne(t, c, event); bad != nil || string(sc.Event.Campaign) != want {
+			t.Errorf("%v: %s, want %s", paths, sc.Event.Campaign, want)
+		}
+	}
+}
+
 func TestScanNotesTheLifecycle(t *testing.T) {
 	c := collectingCodec(t)
 	for event, want := range map[string]session.Lifecycle{

@@ -32,7 +32,10 @@ func TestScanReadsTheWholeEvent(t *testing.T) {
 		AnonymousID: []byte("9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91"),
 		Client:      session.ID{Int: 1734260905123}, Start: true,
 		Kind: session.KindTrack, UserID: []byte("u-507f1f77"),
-		MessageID: []byte("ajs-next-1734260905123-7b1f2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d")})
+		MessageID: []byte("ajs-next-1734260905123-7b1f2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d"),
+		Referrer:  []byte(`"https://www.google.com/"`),
+		Campaign:  []byte(`{"source":"google","medium":"cpc"}`),
+		Context:   []byte(`{"locale":"en-US"}`)})
 	if got != want || sc.Notes != 0 {
 		t.Errorf("got  %s\nwant %s\nnotes %v", got, want, sc.Notes)
 	}
