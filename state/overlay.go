@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"fmt"
 
 	"sessionizer/session"
@@ -329,9 +328,4 @@ func (p *Partition) settle(id slotID, s *slot) {
 	if s.due == session.NoTime && !s.listed {
 		p.cache.list(id)
 	}
-}
-
-// compareChanges orders changes by their Pebble keys.
-func (o *overlay) compareChanges(a, b change) int {
-	return bytes.Compare(o.storeKey(&a), o.storeKey(&b))
 }

@@ -93,6 +93,7 @@ type Store struct {
 	failed     error
 	partitions map[string]*Partition // by name; nil: about to be opened
 	queue      []*job                // in order of commits, the one in hand included
+	waiting    int                   // callers that the write-behind goroutine keeps waiting
 	queued     int64                 // bytes of the queue
 	flushes    int64                 // flushes and compactions that Pebble has ended
 	closing    bool

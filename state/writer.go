@@ -1,6 +1,8 @@
 package state
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 
@@ -40,10 +42,10 @@ type job struct {
 func (s *Store) enqueue(j *job) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && len(s.queue) > 0 && (len(s.queue) >= s.limits.behindCommits ||
-		s.queued+j.bytes > s.limits.behindBytes) {
-		s.cond.Wait()
-	}
+	s.awaitWriter(func() bool {
+		return len(s.queue) == 0 || len(s.queue) < s.limits.behindCommits &&
+			s.queued+j.bytes <= s.limits.behindBytes
+	})
 	if s.failed != nil {
 		return s.failed
 	}
@@ -53,7 +55,22 @@ func (s *Store) enqueue(j *job) error {
 	return nil
 }
 
-// writeBehind applies the queue, one batch for each commit, until the store closes or fails.
+// awaitWriter waits until the write-behind goroutine has made something so, or a fault. While
+// anyone waits it holds nothing back. The caller holds s.mu.
+func (s *Store) awaitWriter(isSo func() bool) {
+	s.waiting++
+	defer func() { s.waiting-- }()
+	for first := true; s.failed == nil && !isSo(); first = false {
+		if first {
+			s.cond.Broadcast()
+		}
+		s.cond.Wait()
+	}
+}
+
+// writeBehind applies the queue until the store closes or fails. It lets commits gather and brings
+// those of a partition to Pebble in one batch, where each row is written once: a key that is busy
+// changes with every commit, and what is not in Pebble yet a crash only reads again.
 // A partition's owner and this goroutine share no memory but the job, which changes hands in the
 // queue, and applied, which is stored after the batch is visible to readers of Pebble: an owner
 // that reads it may evict the rows of that commit.
@@ -62,85 +79,142 @@ func (s *Store) writeBehind() {
 	var unchecked int64 // bytes since room was last looked after
 	lastFlush := session.NoTime
 	for {
-		j := s.next()
-		if j == nil {
+		jobs := s.next()
+		if len(jobs) == 0 {
 			break
 		}
-		err := s.apply(j)
-		if unchecked += j.bytes; err == nil && unchecked > memTableMin/2 {
+		size, err := s.apply(jobs)
+		if unchecked += size; err == nil && unchecked > memTableMin/2 {
 			unchecked = 0
 			s.awaitRoom()
 		}
+		newest := jobs[len(jobs)-1]
 		if lastFlush == session.NoTime {
-			lastFlush = j.writtenAt
+			lastFlush = newest.writtenAt
 		}
-		if err == nil && j.writtenAt > lastFlush+flushAfterMs {
-			lastFlush = j.writtenAt
+		if err == nil && newest.writtenAt > lastFlush+flushAfterMs {
+			lastFlush = newest.writtenAt
 			_, err = s.db.AsyncFlush()
 		}
 		if err != nil {
 			s.fault(err)
 			break
 		}
-		s.done(j)
+		s.done(jobs)
 	}
 	if errors.Is(s.Err(), ErrDamaged) {
 		s.markDamaged()
 	}
 }
 
-// next waits for the oldest job; nil: the store failed, or closes and all is written.
-func (s *Store) next() *job {
+// next waits for the oldest job and returns it with all others of its partition, oldest first;
+// none: the store failed, or closes and all is written.
+func (s *Store) next() []*job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && len(s.queue) == 0 && !s.closing {
+	for s.failed == nil && !s.closing && !s.isFull() {
 		s.cond.Wait()
 	}
 	if s.failed != nil || len(s.queue) == 0 {
 		return nil
 	}
-	return s.queue[0]
+	var jobs []*job
+	for _, j := range s.queue {
+		if j.partition == s.queue[0].partition {
+			jobs = append(jobs, j)
+		}
+	}
+	return jobs
 }
 
-func (s *Store) done(j *job) {
-	j.partition.applied.Store(j.commit)
-	j.partition.written.Store(int64(j.event))
-	s.recycle(j.arena, j.changes)
+// isFull reports whether enough has gathered to be written, or somebody waits for it.
+func (s *Store) isFull() bool {
+	return len(s.queue) > 0 && (s.waiting > 0 || len(s.queue) > s.limits.behindCommits/2 ||
+		s.queued > s.limits.behindBytes/2)
+}
+
+func (s *Store) done(jobs []*job) {
+	newest := jobs[len(jobs)-1]
+	newest.partition.applied.Store(newest.commit)
+	newest.partition.written.Store(int64(newest.event))
+	for _, j := range jobs {
+		s.recycle(j.arena, j.changes)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue[0] = nil
-	s.queue = s.queue[1:]
-	s.queued -= j.bytes
+	kept := s.queue[:0]
+	for _, j := range s.queue {
+		if j.partition == newest.partition && j.commit <= newest.commit {
+			s.queued -= j.bytes
+		} else {
+			kept = append(kept, j)
+		}
+	}
+	clear(s.queue[len(kept):])
+	s.queue = kept
 	s.cond.Broadcast()
 }
 
-// apply writes the rows in the order of their keys, which Pebble's memtable takes faster.
-func (s *Store) apply(j *job) error {
-	o := overlay{arena: j.arena, changes: j.changes}
-	slices.SortFunc(o.changes, o.compareChanges)
-	b := s.db.NewBatchWithSize(int(j.bytes) + len(j.position) + 64)
+// written is a change of one of several jobs.
+type written struct {
+	key  []byte
+	job  int // its position
+	from *overlay
+	*change
+}
+
+// apply writes the newest state of each row in the order of their keys, which Pebble's memtable
+// takes faster, and the newest position. It returns about how many bytes that were.
+func (s *Store) apply(jobs []*job) (int64, error) {
+	newest := jobs[len(jobs)-1]
+	changes := gather(jobs)
+	b := s.db.NewBatch()
 	var err error
-	key := positionKey(j.prefix)
-	if j.position == nil {
+	key := positionKey(newest.prefix)
+	if newest.position == nil {
 		err = b.Delete(key, nil)
 	} else {
-		err = b.Set(key, j.position, nil)
+		err = b.Set(key, newest.position, nil)
 	}
-	for i := range o.changes {
-		c := &o.changes[i]
-		key := o.storeKey(c)
-		if c.hasRow && err == nil {
-			err = setOrDelete(b, key, o.rowOf(c))
+	var row, history []byte // the last key of each kind that was written: older ones follow
+	for i := range changes {
+		w := &changes[i]
+		if w.hasRow && err == nil && !bytes.Equal(row, w.key) {
+			row = w.key
+			err = setOrDelete(b, w.key, w.from.rowOf(w.change))
 		}
-		if c.hasHistory && err == nil {
+		if w.hasHistory && err == nil && !bytes.Equal(history, w.key) {
+			history = w.key
+			key = append(key[:0], w.key...)
 			key[len(key)-1] = kindHistory
-			err = setOrDelete(b, key, o.historyOf(c))
+			err = setOrDelete(b, key, w.from.historyOf(w.change))
 		}
 	}
+	size := int64(b.Len())
 	if err == nil {
 		err = b.Commit(pebble.NoSync)
 	}
-	return errors.Join(err, b.Close())
+	return size, errors.Join(err, b.Close())
+}
+
+// gather returns the changes of jobs in the order of their keys, the newest of a key first.
+func gather(jobs []*job) []written {
+	n := 0
+	for _, j := range jobs {
+		n += len(j.changes)
+	}
+	changes := make([]written, 0, n)
+	for at, j := range jobs {
+		o := &overlay{arena: j.arena, changes: j.changes}
+		for i := range o.changes {
+			c := &o.changes[i]
+			changes = append(changes, written{key: o.storeKey(c), job: at, from: o, change: c})
+		}
+	}
+	slices.SortFunc(changes, func(a, b written) int {
+		return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.job, a.job))
+	})
+	return changes
 }
 
 func setOrDelete(b *pebble.Batch, key, value []byte) error {
@@ -186,9 +260,7 @@ func (s *Store) flushed() {
 func (s *Store) awaitApplied(p *Partition) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed == nil && p.applied.Load() < p.commits {
-		s.cond.Wait()
-	}
+	s.awaitWriter(func() bool { return p.applied.Load() >= p.commits })
 	if p.applied.Load() < p.commits {
 		return s.failed
 	}
