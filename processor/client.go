@@ -60,6 +60,9 @@ func (l *lane) groupOpts() []kgo.Opt {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(producerLinger),
 		kgo.ProducerBatchCompression(c.Compression, kgo.NoCompression()),
+		// A batch is as large as the broker takes it once compressed: a sixth of the batches, which
+		// are what a broker's work is counted in.
+		kgo.StreamingCompression(),
 		kgo.ProducerBatchMaxBytesFn(l.host.batchBytes),
 		kgo.MaxBufferedRecords(txnRecordsMax),
 		kgo.MaxBufferedBytes(txnBytesMax),

@@ -50,6 +50,9 @@ func (t *Task) Sweep(now time.Time) error {
 		return nil
 	}
 	if s.cursor == "" {
+		if err := t.part.WriteOut(); err != nil {
+			return t.unreadable(err)
+		}
 		s.began, s.least = t.part.Written(), session.NoTime
 	}
 	s.last = now

@@ -32,6 +32,14 @@ func (p *Partition) Walk(
 	return next, nil
 }
 
+// WriteOut brings all that is confirmed to Pebble, where commits otherwise gather first.
+func (p *Partition) WriteOut() error {
+	if err := p.store.awaitApplied(p); err != nil {
+		return fmt.Errorf("write out %s: %w", p.name, err)
+	}
+	return nil
+}
+
 // Written is the event watermark of the last commit that is in Pebble, or of an earlier one: what a
 // Walk that begins now does not meet was put later.
 func (p *Partition) Written() session.Time { return session.Time(p.written.Load()) }

@@ -16,6 +16,10 @@ const (
 	writeBehindBytesMax   = 64 << 20
 	writeBehindCommitsMax = 256
 
+	// memTablesGathered is how many memtables of changes gather: with more of them a disk that
+	// fails would be noticed late.
+	memTablesGathered = 2
+
 	// flushAfterMs bounds, by the clock of the positions, how much of the changelog a crash
 	// makes a quiet store read again.
 	flushAfterMs = 5 * 60 * 1000
@@ -130,7 +134,7 @@ func (s *Store) next() []*job {
 // isFull reports whether enough has gathered to be written, or somebody waits for it.
 func (s *Store) isFull() bool {
 	return len(s.queue) > 0 && (s.waiting > 0 || len(s.queue) > s.limits.behindCommits/2 ||
-		s.queued > s.limits.behindBytes/2)
+		s.queued > min(s.limits.behindBytes/2, memTablesGathered*int64(s.options.MemTableSize)))
 }
 
 func (s *Store) done(jobs []*job) {

@@ -28,7 +28,7 @@ import (
 
 const (
 	partitions = 8
-	inputCount = 400_000 // events of about 1.2 KB
+	inputCount = 1_200_000 // events of about 1.2 KB
 	customers  = 20_000
 )
 
@@ -112,7 +112,9 @@ func processTime() time.Duration {
 
 func makeTopics(b *testing.B, adm *kadm.Client, names ...string) {
 	b.Helper()
-	rs, err := adm.CreateTopics(b.Context(), partitions, 1, nil, names...)
+	forever := "-1" // the events are older than what a broker keeps by default
+	rs, err := adm.CreateTopics(b.Context(), partitions, 1,
+		map[string]*string{"retention.ms": &forever}, names...)
 	if err == nil {
 		err = rs.Error()
 	}
@@ -183,7 +185,7 @@ func copyLoop(b *testing.B, addrs []string, name, input string) {
 		kgo.InstanceID(name), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.TransactionalID(name+"-copy"),
 		kgo.TransactionTimeout(10*time.Second), kgo.ProducerLinger(5*time.Millisecond),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.StreamingCompression(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxBufferedRecords(200_000),
 		kgo.MaxBufferedBytes(128<<20), kgo.DisableClientMetrics(),
