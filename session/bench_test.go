@@ -3,9 +3,11 @@ package session
 // What an event may cost: 100 ns for one that continues its session, and no allocation for any.
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // benchEvent returns the n-th event of a session, a minute after the one before.
@@ -46,9 +48,38 @@ var stepCases = []struct {
 	{"ByClientID", func(*Rules) {}, func(e *Event, _ int64) { e.Client = ID{Int: 42} }},
 	{"NewByClientID", func(r *Rules) { r.Retained = 4 },
 		func(e *Event, n int64) { e.Client = ID{Int: 1 + n} }},
+	{"Everything", everything, func(e *Event, n int64) { everythingOf(e, n, 1) }},
+	{"EverythingNew", everything, func(e *Event, n int64) { everythingOf(e, n, 600) }},
+	{"Attached", func(r *Rules) { r.Effects = []Effect{{Class: ClassAttach}} },
+		func(e *Event, _ int64) { e.Rule = 1 }},
+	{"Ended", func(r *Rules) { r.Retained, r.Effects = 4, []Effect{{End: true}} },
+		func(e *Event, n int64) { e.Rule, e.Time = 1, benchTime+Time(n) }},
+}
+
+// everything switches all features on.
+func everything(r *Rules) {
+	r.Retained = 4
+	r.SplitUserChange, r.SplitCampaign, r.Started = true, true, true
+	r.MaxDuration, r.MaxEvents, r.DedupeLast = 3600_000, 200, 100
+	r.Midnight = time.FixedZone("", 3600)
+	r.Effects = []Effect{{Drop: true}, {Timeout: 60_000, MaxDuration: 600_000}, {Class: ClassExtend},
+		{Class: ClassAttach}, {Start: true}, {End: true}, {Class: ClassIgnore}}
+}
+
+// everythingOf makes the n-th event one with all there is to collect, some of a rule, some a
+// duplicate, so many seconds after the one before.
+func everythingOf(e *Event, n, seconds int64) {
+	e.Time = benchTime + Time(n*seconds)*1000
+	e.Rule = uint16(n % 23 % 8)
+	e.MessageID = binary.AppendVarint(e.MessageID[:0], n-n%5/4)
+	e.Campaign = benchUsers[n/50%2]
+	e.Place, e.Referrer, e.Context = benchText, benchText, benchText
+	e.Lifecycle = Lifecycle(n % 3)
 }
 
 const benchTime = scenarioDay + 10*60_000
+
+var benchText = []byte(`{"url":"https://example.com/a"}`)
 
 var benchUsers = [2][]byte{[]byte("u1"), []byte("u2")}
 

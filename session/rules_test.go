@@ -21,7 +21,10 @@ func TestCompile(t *testing.T) {
 	t.Run("EveryFaultIsNamed", func(t *testing.T) {
 		rules := Rules{Mode: 9, IDType: 9, OnMissing: 9, OnInvalid: 9, TooLate: 9, Timeout: 0,
 			MobileTimeout: -1, OutOfOrder: DurationMax + 1, Lateness: -1, Retention: -2, Retained: -1,
-			Remembered: RememberedMax + 1}
+			Remembered: RememberedMax + 1, MaxDuration: -3, MaxEvents: -4, DedupeLast: DedupeMax + 1,
+			Effects: []Effect{{}, {Timeout: -5, MaxDuration: -6, Class: 9}, {Drop: true, End: true},
+				{Class: ClassIgnore, Timeout: 1}, {Class: ClassExtend, Start: true},
+				{Class: ClassAttach, End: true}, {Drop: true, Class: ClassAttach}}}
 		err := rules.Compile()
 		if err == nil {
 			t.Fatal("no fault")
@@ -30,11 +33,31 @@ func TestCompile(t *testing.T) {
 			"mode 9", "id type 9", "missing ids", "invalid ids", "too late events", "timeout is 0 ms",
 			"mobile timeout", "out of order is", "lateness is -1", "retention is -2",
 			"lateness -1 ms is less than out of order", "retention -2 ms is less than lateness",
-			"retained is -1", "remembered is",
+			"retained is -1", "remembered is", "max duration is -3 ms", "max events is -4",
+			"dedupe last is 1025", "rule 2: timeout is -5 ms", "rule 2: max duration is -6 ms",
+			"rule 2: unknown class 9", "rule 3: drop goes with nothing else",
+			"rule 4: class ignore goes with nothing else",
+			"rule 5: start needs class start: an event of class extend", "rule 6: end does not go",
+			"rule 7: drop goes with nothing else",
 		} {
 			if !strings.Contains(err.Error(), fault) {
 				t.Errorf("%q is missing in: %v", fault, err)
 			}
+		}
+	})
+	t.Run("EveryEffectThatMakesSenseIsFine", func(t *testing.T) {
+		rules := DefaultRules()
+		rules.MaxDuration, rules.MaxEvents, rules.DedupeLast = DurationMax, 1, DedupeMax
+		rules.Effects = []Effect{
+			{}, {Timeout: 1, MaxDuration: DurationMax, Start: true, End: true}, {Drop: true},
+			{Class: ClassIgnore}, {Class: ClassAttach, Timeout: 1}, {Class: ClassExtend, End: true},
+		}
+		if err := rules.Compile(); err != nil {
+			t.Fatal(err)
+		}
+		rules.Effects = make([]Effect, EffectsMax+1)
+		if err := rules.Compile(); err == nil || !strings.Contains(err.Error(), "65536 rules") {
+			t.Fatalf("too many rules: %v", err)
 		}
 	})
 	t.Run("RetainedFollowsLatenessAndTheSmallerTimeout", func(t *testing.T) {
@@ -83,6 +106,9 @@ func TestNamesAreDistinct(t *testing.T) {
 	for n := Notes(1); n < NotesEnd; n <<= 1 {
 		names = append(names, "note "+n.String())
 	}
+	for c := range classes {
+		names = append(names, "class "+c.String())
+	}
 	slices.Sort(names)
 	for i, name := range names {
 		if strings.HasSuffix(name, " ") || strings.Contains(name, "unknown") ||
@@ -115,6 +141,7 @@ func TestStep(t *testing.T) {
 			}
 		}
 	})
+	// Conformance: S23.
 	t.Run("AFullIndexStaysWhereItIs", func(t *testing.T) {
 		m := &keyFeed{rules: *compiled(t, DefaultRules()), w: Watermarks{Event: NoTime, Tick: NoTime}}
 		m.state.Reset()

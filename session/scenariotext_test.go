@@ -13,6 +13,9 @@ const scenarioColumn = 34
 
 func (k *keyFeed) printf(left, format string, args ...any) {
 	right := fmt.Sprintf(format, args...)
+	if len(left) > scenarioColumn && right != "" {
+		left += "\n" + strings.Repeat(" ", scenarioColumn)
+	}
 	line := fmt.Sprintf("%-*s %s", scenarioColumn, left, right)
 	k.printed.WriteString(strings.TrimRight(line, " ") + "\n")
 }
