@@ -121,15 +121,10 @@ func Profiles() []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if name := strings.TrimSuffix(e.Name(), ".yaml"); !slices.Contains(withheld(), name) {
-			names = append(names, name)
-		}
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
 	}
 	return names
 }
-
-// withheld are profiles that preset what the configuration does not have yet.
-func withheld() []string { return []string{"snowplow", "tracardi"} }
 
 // LoadProfile returns a built-in profile.
 func LoadProfile(name string) (Profile, error) {

@@ -70,6 +70,16 @@ func TestKeys_DoWhatTheySay(t *testing.T) {
 			[]string{"10:00:00", `10:00:01 ,"event":"x"`, "10:50:00", "10:51:01"}, "1 1 1 2"},
 		{"MaxDurationOfARule", "rules: [{when: {event: x}, max_duration: 1m}]\n",
 			[]string{"10:00:00", "10:20:00", `10:20:01 ,"event":"x"`}, "1 1 2"},
+		{"Campaign", "session: {splits: [campaign]}\n", []string{
+			`10:00:00 ,"type":"page","context":{"page":{"url":"https://a.example/?utm_source=x"}}`,
+			"10:00:01",
+			`10:00:02 ,"type":"page","context":{"page":{"url":"https://a.example/?utm_source=y"}}`,
+		}, "1 1 2"},
+		{"UserChange", "session: {splits: [user_change]}\n",
+			[]string{`10:00:00 ,"userId":"a"`, "10:00:01", `10:00:02 ,"userId":"b"`}, "1 1 2"},
+		{"Paths", "session: {splits: [campaign]}\npaths: {campaign: [props.utm]}\n", []string{
+			`10:00:00 ,"props":{"utm":{"source":"x"}}`, `10:00:02 ,"props":{"utm":{"source":"y"}}`,
+		}, "1 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -105,5 +115,45 @@ func TestKeys_VisitsStartedAreWritten(t *testing.T) {
 	if r.code != exitFine || strings.Count(visits, `"event":"Visit Started"`) != 2 ||
 		strings.Count(visits, `"event":"Visit Ended"`) != 2 {
 		t.Fatalf("%+v\n%s", r, visits)
+	}
+}
+
+func TestKeys_TheCampaignIsAFieldAndThePathsOfTheContextAreCollected(t *testing.T) {
+	t.Chdir(t.TempDir())
+	event := stampLines(`10:00:00 ,"type":"page","app":{"name":"shop"},` +
+		`"context":{"page":{"url":"https://a.example/?utm_source=x"}}`)
+	r := sessionizer(t, event, "stamp", "--visits", "v.ndjson", "--set", "output.fields=id,campaign",
+		"--set", "paths.context=app.name")
+	visits := read(t, ".", "v.ndjson")
+	if r.code != exitFine || !strings.Contains(r.stdout, `"campaign":{"source":"x"}`) ||
+		!strings.Contains(visits, `"context":{"app":{"name":"shop"}}`) {
+		t.Fatalf("%+v\n%s", r, visits)
+	}
+}
+
+// A profile presets rules of its own: they must be in force, behind the user's.
+func TestKeys_TheRulesOfAProfileAreInForce(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var lines strings.Builder
+	for i, e := range []string{"application_foreground 0", "application_background 3", "screen 30"} {
+		name, second, _ := strings.Cut(e, " ")
+		fmt.Fprintf(&lines, `{"domain_userid":"0193ca01-50bb-7b17-acea-34706793f387","event_id":"e%d",`+
+			`"event_name":%q,"platform":"mob","derived_tstamp":"2024-12-15T10:00:%02sZ"}`+"\n",
+			i, name, second)
+	}
+	visitsOf := func(args ...string) int {
+		r := sessionizer(t, lines.String(), append([]string{"stamp", "--visits", "v.ndjson",
+			"--set", "profile=snowplow"}, args...)...)
+		if r.code != exitFine {
+			t.Fatalf("%+v", r)
+		}
+		return strings.Count(read(t, ".", "v.ndjson"), "\n")
+	}
+	if n := visitsOf(); n != 2 {
+		t.Errorf("%d visits with a background timeout of 15 s, want 2", n)
+	}
+	rule := "rules=[{when: {event_name: application_background}, timeout: 1m}]"
+	if n := visitsOf("--set", rule); n != 1 {
+		t.Errorf("%d visits with a background timeout of a minute, want 1", n)
 	}
 }

@@ -17,13 +17,9 @@ func absences() []absence {
 		{"kafka.sasl.mechanism", "OAUTHBEARER",
 			func(c *Config) bool { return c.Kafka.SASL.Mechanism == "OAUTHBEARER" }},
 		{"input.format", "Avro", func(c *Config) bool { return c.Input.Format == "avro" }},
-		{"output.fields", "the field campaign",
-			func(c *Config) bool { return slices.Contains(c.Output.Fields, "campaign") }},
 		{"visits.format", "Avro", func(c *Config) bool { return c.Visits.Format == "avro" }},
 		{"profile", "this profile",
 			func(c *Config) bool { return slices.Contains(profilesAbsent(), c.Profile) }},
-		{"session.splits", "the split campaign",
-			func(c *Config) bool { return slices.Contains(c.Session.Splits, "campaign") }},
 		{"http.address", "the HTTP server", func(c *Config) bool { return c.HTTP.Address != "" }},
 	})
 }

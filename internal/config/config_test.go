@@ -363,11 +363,11 @@ time:
 
 func TestLoad_WhatIsNotBuiltIsRefusedAsSuch(t *testing.T) {
 	asked := []string{
-		"kafka.sasl.mechanism=OAUTHBEARER", "input.format=avro", "output.fields=id,campaign",
+		"kafka.sasl.mechanism=OAUTHBEARER", "input.format=avro",
 		"visits.format=avro", "registry.url=http://r:8081",
 		"registry.username=u", "registry.password_file=/p", "registry.tls.enabled=true",
 		"registry.tls.ca_file=/p", "registry.tls.cert_file=/p", "registry.tls.key_file=/p",
-		"registry.tls.server_name=r", "session.splits=campaign", "http.address=:8080",
+		"registry.tls.server_name=r", "http.address=:8080",
 	}
 	for _, profile := range profilesAbsent() {
 		asked = append(asked, "profile="+profile)

@@ -48,9 +48,9 @@ timeout: 30m
 			`sessionizer.yaml:1: profile: no such profile: "krenalys"; did you mean krenalis?`,
 			`sessionizer.yaml:2: paths.type: path "a..b": an empty name`,
 		}},
-		{"BesideAFieldThatIsAbsent", inFile("output: {fields: [campaign]}\npaths: {type: .}\n"),
+		{"BesideAFeatureThatIsAbsent", inFile("http: {address: ':8080'}\npaths: {type: .}\n"),
 			[]string{
-				`sessionizer.yaml:1: output.fields: the field campaign is not available in this version`,
+				`sessionizer.yaml:1: http.address: the HTTP server is not available in this version`,
 				`sessionizer.yaml:2: paths.type: path ".": an empty name`,
 			}},
 	} {

@@ -69,11 +69,11 @@ func places() [][2]string {
 		{"source", "which source it is from: one customer is another one in each"},
 		{"channel", "channel, which tells mobile platforms"},
 		{"library", "name of the library, which tells mobile platforms"},
-		{"url", "address of a page: a session's entry, exit and campaign"},
-		{"screen", "name of a screen: a session's entry and exit"},
+		{"url", "address of a page, for entry and exit, and the campaign in its query"},
+		{"screen", "name of a screen, for entry and exit"},
 		{"referrer", "where the visitor came from"},
-		{"campaign", "object that names the campaign"},
-		{"context", "what else of an event its session keeps: device, app, locale, ..."},
+		{"campaign", "campaign as an object of name, source, medium, ...; without one: the url's"},
+		{"context", "what a session keeps of the first event that has it: device, system, app"},
 	}
 }
 
