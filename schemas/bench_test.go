@@ -41,7 +41,7 @@ func newCodec(t testing.TB, c Config) *Codec {
 		c.Profile.Name = "krenalis"
 	}
 	if c.Profile.Paths == nil {
-		p, err := readProfile(c.Profile.Name)
+		p, err := LoadProfile(c.Profile.Name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -132,10 +132,6 @@ func LoadProfile(name string) (Profile, error) {
 		return Profile{}, fmt.Errorf("profile %q: want one of %s, or the path of a file",
 			name, strings.Join(Profiles(), ", "))
 	}
-	return readProfile(name)
-}
-
-func readProfile(name string) (Profile, error) {
 	text, err := profileFiles.ReadFile("profiles/" + name + ".yaml")
 	if err != nil {
 		return Profile{}, fmt.Errorf("profile %s: %w", name, err)

@@ -19,7 +19,7 @@ func TestEveryProfileMakesACodec(t *testing.T) {
 		t.Fatalf("%q", names)
 	}
 	for _, name := range names {
-		p, err := readProfile(name)
+		p, err := LoadProfile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestParseProfileRefuses(t *testing.T) {
 		checkError(t, err, want)
 	}
 	_, err := LoadProfile("krenali")
-	checkError(t, err, "krenalis, rudderstack, segment")
+	checkError(t, err, "krenalis, rudderstack, segment, snowplow, tracardi")
 }
 
 func TestParseProfileReportsEveryFault(t *testing.T) {

@@ -310,7 +310,7 @@ func TestVisitRecordsPerProfile(t *testing.T) {
 }
 
 func TestVisitMembersAreChecked(t *testing.T) {
-	p, err := readProfile("tracardi")
+	p, err := LoadProfile("tracardi")
 	if err != nil {
 		t.Fatal(err)
 	}

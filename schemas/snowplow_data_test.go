@@ -99,7 +99,7 @@ func snowplowEvents(t *testing.T) (values [][]byte, events, entities []map[strin
 
 func TestRealSnowplowEventsAreReadAndWritten(t *testing.T) {
 	values, events, entities := snowplowEvents(t)
-	p, err := readProfile("snowplow")
+	p, err := LoadProfile("snowplow")
 	if err != nil {
 		t.Fatal(err)
 	}
