@@ -198,9 +198,12 @@ func (b *Broker) pid() int {
 	return pid
 }
 
+// args begin with what Kafka's own kafka-run-class.sh and kafka-server-start.sh give to java.
 func (b *Broker) args(class string, args ...string) []string {
 	return append([]string{
-		"-Xmx" + b.o.Heap,
+		"-server", "-Xms" + b.o.Heap, "-Xmx" + b.o.Heap, "-XX:+UseG1GC",
+		"-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+		"-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true",
 		"-Dlog4j2.configurationFile=" + b.file("log4j2.xml"),
 		"-cp", filepath.Join(b.o.Jars, "*"), class,
 	}, args...)
