@@ -69,6 +69,7 @@ func (w *world) end() {
 		n.cut()
 	}
 	w.cluster.Close()
+	w.advance(fetchMaxWait) // an answer that was held back sees that nobody waits for it
 	if !w.t.Failed() {
 		return
 	}
@@ -159,6 +160,8 @@ type member struct {
 	err  error
 	net  *faultNet
 	fs   *vfs.MemFS
+
+	events [16]byte // topic id of the input
 }
 
 // start runs a process. Its connections can be cut, as a crash cuts them.
@@ -171,12 +174,24 @@ func (w *world) start(c Config) *member {
 	}
 	w.nets = append(w.nets, m.net)
 	m.fs, _ = c.State.FS.(*vfs.MemFS)
+	m.events = w.topicID("events")
 	c.Dial, c.Halt = m.net.DialContext, halt
 	go func() {
 		defer close(m.done)
 		m.err = Run(ctx, c)
 	}()
 	return m
+}
+
+func (w *world) topicID(topic string) [16]byte {
+	w.t.Helper()
+	cl := w.client()
+	defer cl.Close()
+	topics, err := kadm.NewClient(cl).ListTopics(w.t.Context(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return topics[topic].ID
 }
 
 // kill ends a process as SIGKILL would: its connections drop, nothing is finished.

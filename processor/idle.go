@@ -17,10 +17,13 @@ func (l *lane) tick(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	if l.host.cfg.UntilEnd || now.Sub(l.lastTick) < tickEvery {
+	if now.Sub(l.lastTick) < tickEvery {
 		return nil
 	}
 	l.lastTick = now
+	if l.host.cfg.UntilEnd {
+		return l.reachEnds(ctx, now)
+	}
 	if err := l.sweep(ctx, now); err != nil {
 		return err
 	}
@@ -76,10 +79,13 @@ func (l *lane) tickTopic(
 	}
 	for _, p := range parts {
 		end, ok := ends.Lookup(topic, p.tp.id)
-		if !ok || end.Err != nil || end.Offset != p.task.Next() {
+		if !ok || end.Err != nil {
 			continue
 		}
-		if err := l.expire(p, watermark); err != nil {
+		if end.Offset != p.task.Next() {
+			// Its timers end with a later tick, at an end that is committed.
+			l.passEnd(ctx, p, end.Offset)
+		} else if err := l.expire(p, watermark); err != nil {
 			return err
 		}
 		if err := l.produceTouched(ctx, p); err != nil {

@@ -67,6 +67,7 @@ type part struct {
 	free   func() // lets another lane of this process open it
 
 	arrived time.Time // wall clock of the last record, for idle_after
+	probed  time.Time // and of the last look for records at the end
 	// atMost is the first offset of the transaction that was aborted last, negative for none: the
 	// client must come back to it. A later one would mean that it went forward over records.
 	atMost int64

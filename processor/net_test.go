@@ -27,6 +27,27 @@ type faultNet struct {
 	down   bool
 	thawed chan struct{} // closed while the network is not frozen
 	rules  []*rule
+	edits  map[kmsg.Key]edit
+}
+
+// edit changes the answers to one kind of request, which lets a broker say what the embedded one
+// never does. It may wait.
+type edit func(kmsg.Response)
+
+// edit sets or removes (nil) the edit of a kind of request.
+func (n *faultNet) edit(key kmsg.Key, e edit) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.edits == nil {
+		n.edits = map[kmsg.Key]edit{}
+	}
+	n.edits[key] = e
+}
+
+func (n *faultNet) editOf(key kmsg.Key) edit {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.edits[key]
 }
 
 // fate is what happens to a request that a rule matches.
@@ -172,6 +193,57 @@ type proxy struct {
 	client, broker net.Conn
 	dropped        atomic.Int64 // correlation id of the request whose answer is lost
 	onDrop         atomic.Pointer[rule]
+
+	mu    sync.Mutex
+	asked map[int32]request // by correlation id
+}
+
+// request is the kind and version of one on its way.
+type request struct {
+	key     kmsg.Key
+	version int16
+}
+
+// note remembers a request whose answer is to be edited.
+func (p *proxy) note(f []byte) {
+	key := kmsg.Key(binary.BigEndian.Uint16(f[4:]))
+	if p.net.editOf(key) == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked == nil {
+		p.asked = map[int32]request{}
+	}
+	p.asked[int32(binary.BigEndian.Uint32(f[8:]))] = request{
+		key, int16(binary.BigEndian.Uint16(f[6:])),
+	}
+}
+
+// edited returns an answer as its edit makes it.
+func (p *proxy) edited(f []byte) []byte {
+	id := int32(binary.BigEndian.Uint32(f[4:]))
+	p.mu.Lock()
+	asked, ok := p.asked[id]
+	delete(p.asked, id)
+	p.mu.Unlock()
+	e := p.net.editOf(asked.key)
+	if !ok || e == nil {
+		return f
+	}
+	resp := asked.key.Response()
+	resp.SetVersion(asked.version)
+	head := 8 // length, correlation id
+	if resp.IsFlexible() {
+		head++ // no tags
+	}
+	if err := resp.ReadFrom(f[head:]); err != nil {
+		return f
+	}
+	e(resp)
+	f = resp.AppendTo(append([]byte(nil), f[:head]...))
+	binary.BigEndian.PutUint32(f, uint32(len(f)-4))
+	return f
 }
 
 func (p *proxy) close() {
@@ -204,6 +276,7 @@ func (p *proxy) up() {
 				<-p.net.gate()
 			}
 		}
+		p.note(f)
 		if _, err := p.broker.Write(f); err != nil {
 			return
 		}
@@ -223,6 +296,7 @@ func (p *proxy) down() {
 			p.onDrop.Load().hit()
 			return
 		}
+		f = p.edited(f)
 		<-p.net.gate()
 		if _, err := p.client.Write(f); err != nil {
 			return

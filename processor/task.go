@@ -129,6 +129,14 @@ func (t *Task) SkipTo(offset int64) {
 	}
 }
 
+// Pass goes on at the end of the log: nothing is left before it. Unlike SkipTo it is part of the
+// open transaction, and so it holds for a partition of which no record was seen too.
+func (t *Task) Pass(end int64) {
+	if end > t.next {
+		t.next, t.touched = end, true
+	}
+}
+
 // Next is the offset of the next input record, negative where none was seen yet.
 func (t *Task) Next() int64 { return t.next }
 
