@@ -46,6 +46,9 @@ func (l *lane) commit(ctx context.Context) error {
 	case err != nil:
 		return l.broken("end a transaction", err)
 	case !committed:
+		if err := l.mustBeAborted(touched); err != nil {
+			return l.broken("end a transaction", err)
+		}
 		return l.aborted(touched)
 	}
 	return l.confirm(touched)
@@ -87,6 +90,7 @@ func (l *lane) closeTasks() ([]*part, error) {
 // end commits offsets and transaction. Every touched partition commits its offset, one that
 // moved none too: only so the group fences a member that has lost it.
 func (l *lane) end(ctx context.Context, touched []*part) (bool, error) {
+	l.sent = false
 	ctx = kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
 		return l.offsets(req, touched)
 	})
@@ -112,8 +116,7 @@ func (l *lane) offsets(req *kmsg.TxnOffsetCommitRequest, touched []*part) error 
 			t, byTopic[p.tp.topic] = &nt, &nt
 			order = append(order, p.tp.topic)
 		}
-		pos := p.task.Pending()
-		meta := offsetMeta{pos.Seq, p.metaEnd.Load(), pos.Partitions}.String()
+		pos, meta := p.task.Pending(), p.meta()
 		if len(meta) > metadataBytesMax || p.metaEnd.Load() <= 0 {
 			return fmt.Errorf("%s: no place in the changelog to commit (%q)", p.tp, meta)
 		}
@@ -121,9 +124,41 @@ func (l *lane) offsets(req *kmsg.TxnOffsetCommitRequest, touched []*part) error 
 		o.Partition, o.Offset, o.LeaderEpoch, o.Metadata = p.tp.id, pos.Offset, p.task.epoch, &meta
 		t.Partitions = append(t.Partitions, o)
 	}
+	l.sent = true
 	req.Topics = req.Topics[:0]
 	for _, name := range order {
 		req.Topics = append(req.Topics, *byTopic[name])
+	}
+	return nil
+}
+
+// meta is the metadata of the offset that the closed transaction commits. No other transaction has
+// the same: it names the end of this one in the changelog.
+func (p *part) meta() string {
+	pos := p.task.Pending()
+	return offsetMeta{pos.Seq, p.metaEnd.Load(), pos.Partitions}.String()
+}
+
+// mustBeAborted makes sure of what an end has reported as a clean abort. It need not be one: where
+// a broker answers the request to commit with UNKNOWN_SERVER_ERROR, the client tries again as an
+// abort, which for it is a new epoch of its producer id and always succeeds, and reports that. The
+// broker may have committed before it failed. Only the committed offset tells, a stable one, which
+// waits for whatever is still being ended. If the offsets never went out nothing was asked to
+// commit.
+func (l *lane) mustBeAborted(touched []*part) error {
+	if !l.sent {
+		return nil
+	}
+	ctx, cancel := l.host.bound(context.Background(), l.host.cfg.endDeadline())
+	defer cancel()
+	for _, p := range touched {
+		at, err := l.host.committed(ctx, p.tp)
+		if err != nil {
+			return fmt.Errorf("it was reported as aborted, which cannot be checked: %w", err)
+		}
+		if at.Metadata == p.meta() {
+			return fmt.Errorf("it was reported as aborted, but offset %d of %s is committed", at.At, p.tp)
+		}
 	}
 	return nil
 }

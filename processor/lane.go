@@ -43,6 +43,7 @@ type lane struct {
 	// the event's and long past.
 	produceCtx    context.Context
 	cancelProduce context.CancelFunc
+	sent          bool // the end of the transaction has asked for the offsets to commit
 	dirty         bool // the session's next transaction is flagged as failed and must be emptied first
 	lastTick      time.Time
 
