@@ -23,7 +23,7 @@ DEMO_FLAGS  ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check fmt tidy-diff lint kafka kafka-stop kafka-topic test-kafka \
-	bench benchstat fuzz clean
+	bench benchstat docs fuzz clean
 
 help: ## list the targets
 	@echo 'A real broker for trying things out: make kafka, then KAFKA_BROKERS=127.0.0.1:9092;'
@@ -85,6 +85,9 @@ bench: build $(KAFKA) ## benchmarks, here and end to end on a real broker: BENCH
 
 benchstat: ## compare two runs of bench: OLD=bin/before.txt NEW=bin/bench.txt
 	$(TOOL) benchstat $(OLD) $(or $(NEW),$(BENCH_FILE))
+
+docs: ## docs/semantics.md, from the scenarios
+	$(GO) test -count=1 ./session -run TestSemanticsPage -rewrite
 
 fuzz: ## every fuzz test for a while: FUZZTIME=1m
 	@set -e; for pkg in $$($(GO) list ./...); do \
