@@ -23,7 +23,8 @@ var chapters = [...]struct {
 	files []string
 }{
 	{"Silence", []string{"gap", "boundary_at", "platforms", "out_of_order", "too_late"}},
-	{"Who names the session", []string{"adopt", "assign", "enforce", "missing", "server_ids", "start"}},
+	{"Who names the session", []string{"adopt", "assign", "enforce", "missing", "server_ids",
+		"start"}},
 	{"Late events and merges", []string{"merge", "revisions", "history"}},
 	{"Splits", []string{"client_start", "user_change", "max_duration", "max_events", "campaign",
 		"midnight", "split_reasons"}},
