@@ -56,10 +56,7 @@ func (o *oracle) withdraw(x, into *oracleSession) {
 // endedText prints a record of the machine as the oracle does.
 func endedText(e *Ended) string {
 	x := &e.Session
-	collected := fmt.Sprintf(" users=%s..%s ids=%s@%d..%s@%d previous=%s places=%s..%s campaign=%s "+
-		"referrer=%s context=%s foreground=%d/%d", x.FirstUser.Bytes, x.LastUser.Bytes,
-		x.FirstEvent, x.FirstOffset, x.LastEvent, x.LastOffset, oracleID(x.Previous), x.Entry.Bytes,
-		x.Exit.Bytes, x.Campaign.Bytes, x.Referrer.Bytes, x.Context.Bytes, x.Foreground, x.Background)
+	collected := collectedText(x)
 	if e.Reason == ReasonMerged {
 		counts := x.Events + x.Pages + x.Screens + x.Tracks + x.Late + x.Attached + x.Duplicates
 		return fmt.Sprintf("%s #%d merged rev=%d %d..%d into=%s events=%d active=%d duration=%d",
@@ -74,6 +71,13 @@ func endedText(e *Ended) string {
 		"duplicates=%d active=%d timeout=%d amendable=%s", oracleID(x.ID), x.Index, e.Reason, e.Revision,
 		x.First, x.Last, x.Events, x.EventIndex, x.Pages, x.Screens, x.Tracks, x.Late, x.Attached,
 		x.Duplicates, x.ActiveMs, x.Timeout, until) + collected
+}
+
+func collectedText(x *Session) string {
+	return fmt.Sprintf(" users=%s..%s ids=%s@%d..%s@%d previous=%s places=%s..%s campaign=%s "+
+		"referrer=%s context=%s foreground=%d/%d", x.FirstUser.Bytes, x.LastUser.Bytes,
+		x.FirstEvent, x.FirstOffset, x.LastEvent, x.LastOffset, oracleID(x.Previous), x.Entry.Bytes,
+		x.Exit.Bytes, x.Campaign.Bytes, x.Referrer.Bytes, x.Context.Bytes, x.Foreground, x.Background)
 }
 
 func endedTexts(ended []Ended) []string {

@@ -136,7 +136,7 @@ func (k *keyFeed) endedText(e *Ended) string {
 		text += fmt.Sprintf(" attached=%d duplicates=%d", x.Attached, x.Duplicates)
 	}
 	if k.show["collected"] {
-		text += collectedText(x)
+		text += contentsText(x)
 	}
 	if k.show["active"] {
 		text += fmt.Sprintf(" duration=%s active=%s", millisText(e.DurationMs()),
@@ -163,8 +163,8 @@ func (k *keyFeed) endedText(e *Ended) string {
 	return text
 }
 
-// collectedText prints what a session collected.
-func collectedText(x *Session) string {
+// contentsText prints what a session collected.
+func contentsText(x *Session) string {
 	text := ""
 	for _, c := range []struct {
 		name string

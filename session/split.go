@@ -90,8 +90,9 @@ func (r *Rules) unionOf(x *Session, e *Event) union {
 }
 
 // add takes x in, if it has the same client id, its user and its campaign are compatible with all,
-// and the whole then still fits the bounds of all, the smallest duration and one day. Users,
-// campaigns and days matter only where they split. The number of events does not.
+// and the whole then still fits the bounds of all and the smallest duration. Users and campaigns
+// matter only where they split. The number of events does not matter, and as the event fits x they
+// are of one day.
 func (u *union) add(r *Rules, x *Session) bool {
 	sum := union{
 		client: u.client,
@@ -106,8 +107,7 @@ func (u *union) add(r *Rules, x *Session) bool {
 		sum.first < sum.notBefore, sum.last > sum.notAfter,
 		sum.maxDuration > 0 && Millis(sum.last-sum.first) > sum.maxDuration,
 		r.SplitUserChange && !isCompatible(u.user, x.LastUser.Bytes),
-		r.SplitCampaign && !isCompatible(u.campaign, x.Campaign.Bytes),
-		r.Midnight != nil && !r.isOneDay(u.first, x.First, x.Last):
+		r.SplitCampaign && !isCompatible(u.campaign, x.Campaign.Bytes):
 		return false
 	}
 	*u = sum
