@@ -71,8 +71,7 @@ func (r *Rules) decide(s *State, e *Event, watermark Time, d *decision) {
 	class := effect.Class
 	d.client, d.isEnd = r.clientInForce(e), effect.End
 	if r.DedupeLast > 0 && r.recognize(s, e, d) {
-		// A duplicate gets what an event that attaches would.
-		class, d.isEnd = ClassAttach, false
+		class = ClassAttach // and so its start and its end do nothing
 		if r.DedupeDrop {
 			d.cause = causeDrop
 			return

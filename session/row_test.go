@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 // randomSession fills every field there is.
@@ -311,14 +312,17 @@ func FuzzDecode(f *testing.F) {
 		for mode := Adopt; mode <= Enforce; mode++ {
 			rules := DefaultRules()
 			rules.Mode, rules.Retained, rules.Remembered = mode, 2, 2
-			rules.SplitUserChange = true
+			rules.SplitUserChange, rules.SplitCampaign, rules.Midnight = true, true, time.UTC
+			rules.MaxDuration, rules.MaxEvents, rules.DedupeLast = 1, 3, 2
+			rules.Effects = []Effect{{Class: ClassAttach}, {End: true}}
 			w := Watermarks{Event: NoTime, Tick: NoTime}
 			var out Outcome
 			for i, client := range []ID{{}, {Int: 1}, {Text: []byte("x")}, {Int: 5}} {
 				if err := s.Decode(row, history); err != nil {
 					t.Fatalf("read again: %v", err)
 				}
-				e := Event{Time: scenarioDay + Time(i), Client: client, UserID: fmt.Append(nil, i)}
+				e := Event{Time: scenarioDay + Time(i), Client: client, UserID: fmt.Append(nil, i),
+					MessageID: []byte("m"), Campaign: []byte("c"), Rule: uint16(i % 3)}
 				compiled(t, rules).Step(&s, &e, &w, &out)
 				s.AppendRow(nil)
 				s.AppendHistory(nil)

@@ -3,6 +3,7 @@ package session
 // A fault in the configuration must be named before the first event, all of them at once.
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -152,6 +153,29 @@ func TestStep(t *testing.T) {
 			if got := m.out.Notes & NoteIndexFull; m.out.Stamp.Index != indexMax || got != want {
 				t.Errorf("index %d, notes %d", m.out.Stamp.Index, m.out.Notes)
 			}
+		}
+	})
+	t.Run("ASessionTakesConstantSpace", func(t *testing.T) {
+		rules := DefaultRules()
+		everything(&rules)
+		rules.Retained, rules.MaxDuration, rules.MaxEvents, rules.Effects = 2, 0, 0, nil
+		rules.SplitUserChange, rules.SplitCampaign = false, false
+		m := &keyFeed{rules: *compiled(t, rules), w: Watermarks{Event: NoTime, Tick: NoTime}}
+		size := 0
+		for n := range int64(400) {
+			e := benchEvent(0)
+			everythingOf(e, n, 1)
+			e.Rule, e.Offset, e.MessageID = 0, n, fmt.Appendf(nil, "%08d", n)
+			m.step(t, e)
+			if n == 200 {
+				size = len(m.row)
+			}
+		}
+		if count := len(m.state.Messages) / digestBytes; count != rules.DedupeLast {
+			t.Errorf("%d message ids are kept, not %d", count, rules.DedupeLast)
+		}
+		if len(m.row) > size+4 { // the counts are a byte or two longer
+			t.Errorf("a row of %d bytes grew to %d", size, len(m.row))
 		}
 	})
 	t.Run("TheSourceIsPartOfTheUUID", func(t *testing.T) {

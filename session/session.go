@@ -11,8 +11,9 @@
 //	history = s.AppendHistory(...)     // if s.HistoryChanged
 //	timer = rules.Due(&s)              // Expire has work once the tick watermark is greater
 //
-// step.go is the order of work, decide.go the one place that branches on the rules, apply.go
-// carries the decision out, row.go and history.go are the bytes.
+// step.go is the order of work, decide.go the one place that branches on the rules, with split.go
+// what keeps an event from a session and dedupe.go what recognizes a duplicate; apply.go carries the
+// decision out, row.go and history.go are the bytes.
 package session
 
 import "bytes"

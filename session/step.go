@@ -13,7 +13,8 @@ func (w *Watermarks) advance(t Time, outOfOrder Millis) {
 
 // Step decides one event of the key s, which is (e.Source, e.AnonymousID), and advances the
 // partition's watermarks with it. The order of work, which the records show: end the key's visits
-// that are due, forget, decide; close a split, merge, stamp; end again; evict.
+// that are due, forget, decide; close a split, merge, stamp; end by a rule; end again; evict. An
+// event that a rule drops or lets pass only moves the watermarks.
 //
 // A dead letter (out.Dead) leaves state and watermarks untouched. Step does not allocate once the
 // buffers of s and out have grown.
