@@ -12,8 +12,8 @@
 //	timer = rules.Due(&s)              // Expire has work once the tick watermark is greater
 //
 // step.go is the order of work, decide.go the one place that branches on the rules, with split.go
-// what keeps an event from a session and dedupe.go what recognizes a duplicate; apply.go carries the
-// decision out, row.go and history.go are the bytes.
+// (what keeps an event from a session) and dedupe.go (what recognizes a duplicate); apply.go carries
+// the decision out, row.go and history.go are the bytes.
 package session
 
 import "bytes"
