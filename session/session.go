@@ -6,14 +6,14 @@
 //
 //	err := s.Decode(row, history)      // the key's two rows, as they were last written
 //	rules.Step(&s, &e, &w, &out)       // decides; advances the partition's watermarks
-//	... produce out.Before, the event with out.Stamp, out.After, in this order ...
+//	... produce out.Before, out.Begun, the event with out.Stamp, out.After, in this order ...
 //	row = s.AppendRow(row[:0])         // if s.RowChanged
 //	history = s.AppendHistory(...)     // if s.HistoryChanged
 //	timer = rules.Due(&s)              // Expire has work once the tick watermark is greater
 //
 // step.go is the order of work, decide.go the one place that branches on the rules, with split.go
-// (what keeps an event from a session) and dedupe.go (what recognizes a duplicate); apply.go carries
-// the decision out, row.go and history.go are the bytes.
+// (what keeps an event from a session) and dedupe.go (what recognizes a duplicate); apply.go
+// carries the decision out, row.go and history.go are the bytes.
 package session
 
 import "bytes"
