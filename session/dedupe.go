@@ -32,9 +32,6 @@ func (r *Rules) recognize(s *State, e *Event, d *decision) bool {
 // messagesKept returns the newest digests, oldest first, at most so many: the limit may have been
 // lowered since they were written.
 func (s *State) messagesKept(limit int) []byte {
-	if len(s.Messages)%digestBytes != 0 {
-		return nil
-	}
 	return s.Messages[max(0, len(s.Messages)-limit*digestBytes):]
 }
 

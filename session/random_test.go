@@ -124,7 +124,7 @@ func (k *randomKey) next() Event {
 	}
 	switch k.IntN(8) {
 	case 0:
-		e.MessageID = nil
+		e.MessageID = []byte{'\t', ' '}[:k.IntN(3)]
 	case 1, 2:
 		if k.rules.DedupeLast > 0 {
 			e.MessageID = fmt.Appendf(nil, "m%d", max(1, k.offset-k.Int64N(6)))

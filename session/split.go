@@ -77,15 +77,16 @@ type union struct {
 	user, campaign      []byte // the known one
 }
 
-// unionOf returns the session that x would be with the event, which fits it.
+// unionOf returns the session that x would be with the event. The event fits all that are added, so
+// its user and its campaign keep none of them out.
 func (r *Rules) unionOf(x *Session, e *Event) union {
 	return union{
 		client: x.Client,
 		first:  min(x.First, e.Time), last: max(x.Last, e.Time),
 		notBefore: x.NotBefore, notAfter: x.NotAfter,
 		maxDuration: smaller(x.MaxDuration, r.maxDuration(e)),
-		user:        known(e.UserID, x.LastUser.Bytes),
-		campaign:    known(e.Campaign, x.Campaign.Bytes),
+		user:        x.LastUser.Bytes,
+		campaign:    x.Campaign.Bytes,
 	}
 }
 
