@@ -10,11 +10,6 @@ import "bytes"
 // campaignMembersMax bounds a campaign: what has more members is none.
 const campaignMembersMax = 32
 
-var (
-	campaignNames = [...]string{"name", "source", "medium", "term", "content", "id"}
-	clickNames    = [...]string{"gclid", "fbclid", "msclkid", "ttclid"}
-)
-
 const utmPrefix = "utm_"
 
 // campaignMember is a member whose text has its escapes decoded.
@@ -23,21 +18,34 @@ type campaignMember struct {
 	rank       int // of the name; others stand between the known ones and the click ids
 }
 
+// rankOf returns the rank of a name: the known ones, others, the click ids.
 func rankOf(name []byte) int {
-	for i := range campaignNames {
-		if campaignNames[i] == string(name) {
-			return i
-		}
+	switch string(name) {
+	case "name":
+		return 0
+	case "source":
+		return 1
+	case "medium":
+		return 2
+	case "term":
+		return 3
+	case "content":
+		return 4
+	case "id":
+		return 5
+	case "gclid":
+		return 7
+	case "fbclid":
+		return 8
+	case "msclkid":
+		return 9
+	case "ttclid":
+		return 10
 	}
-	for i := range clickNames {
-		if clickNames[i] == string(name) {
-			return len(campaignNames) + 1 + i
-		}
-	}
-	return len(campaignNames)
+	return rankOther
 }
 
-func isClick(name []byte) bool { return rankOf(name) > len(campaignNames) }
+const rankOther = 6
 
 // collectCampaign returns the campaign of an event; nil: none.
 func (c *Codec) collectCampaign(value []byte, sc *Scanned) []byte {
@@ -154,41 +162,50 @@ func (sc *Scanned) readQuery(url []byte) bool {
 	if i < 0 {
 		return true
 	}
-	for query := url[i+1:]; len(query) > 0; {
+	query := url[i+1:]
+	plain := bytes.IndexByte(query, '%') < 0 && bytes.IndexByte(query, '+') < 0 &&
+		bytes.IndexByte(query, ';') < 0
+	for len(query) > 0 {
 		pair := query
 		if i = bytes.IndexByte(query, '&'); i >= 0 {
 			pair, query = query[:i], query[i+1:]
 		} else {
 			query = nil
 		}
-		if !sc.readPair(pair) {
+		if i = bytes.IndexByte(pair, '='); i < 0 || i+1 == len(pair) {
+			continue
+		}
+		name, text := pair[:i], pair[i+1:]
+		if !plain {
+			var ok1, ok2 bool
+			name, ok1 = sc.unescapeQuery(name)
+			text, ok2 = sc.unescapeQuery(text)
+			if !ok1 || !ok2 || bytes.IndexByte(pair, ';') >= 0 {
+				continue
+			}
+		}
+		if name = sc.campaignName(name); name != nil && !sc.setCampaign(name, text, true) {
 			return false
 		}
 	}
 	return true
 }
 
-// readPair takes a parameter if it is the campaign's.
-func (sc *Scanned) readPair(pair []byte) bool {
-	i := bytes.IndexByte(pair, '=')
-	if i < 0 || i+1 == len(pair) || bytes.IndexByte(pair, ';') >= 0 {
-		return true
-	}
-	name, ok := sc.unescapeQuery(pair[:i])
+// campaignName returns the name that a parameter of a query has in a campaign; nil: it has none.
+func (sc *Scanned) campaignName(name []byte) []byte {
 	switch {
-	case !ok:
-		return true
-	case string(name) == "utm_campaign":
-		n := len(sc.scratch)
-		sc.scratch = append(sc.scratch, campaignNames[0]...)
-		name = sc.scratch[n:len(sc.scratch):len(sc.scratch)]
 	case len(name) > len(utmPrefix) && string(name[:len(utmPrefix)]) == utmPrefix:
 		name = name[len(utmPrefix):]
-	case !isClick(name):
-		return true
+		if string(name) != "campaign" {
+			return name
+		}
+		n := len(sc.scratch)
+		sc.scratch = append(sc.scratch, "name"...)
+		return sc.scratch[n:len(sc.scratch):len(sc.scratch)]
+	case rankOf(name) > rankOther:
+		return name
 	}
-	text, ok := sc.unescapeQuery(pair[i+1:])
-	return !ok || sc.setCampaign(name, text, true)
+	return nil
 }
 
 // unescapeQuery returns a part of a query with its escapes decoded; false: one is ill-formed.

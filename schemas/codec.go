@@ -65,7 +65,7 @@ type Codec struct {
 	rulesPlaces int // that rules ask
 	visits      visitForm
 
-	lifecycle  map[string]session.Lifecycle // by the event's name; nil: none
+	lifecycle  []lifecycleEvent
 	context    []contextMember
 	noCampaign bool // paths.campaign is there and empty: nor is it read from the URL
 	collects   bool // anything sessions collect is read
@@ -323,7 +323,7 @@ func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBu
 func (c *Codec) reads(p path) bool {
 	switch p {
 	case pathEvent:
-		return c.lifecycle != nil // nothing else depends on an event's name
+		return len(c.lifecycle) > 0 // nothing else depends on an event's name
 	case pathSentAt:
 		return slices.Contains(c.sources, TimeCorrected)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"sessionizer/session"
@@ -19,9 +21,14 @@ const (
 // scanCollected finds what sessions collect of an event.
 func (c *Codec) scanCollected(value []byte, sc *Scanned) {
 	e := &sc.Event
-	if c.lifecycle != nil {
+	if len(c.lifecycle) > 0 {
 		if name, ok := c.known(value, pathEvent, sc); ok {
-			e.Lifecycle = c.lifecycle[string(name)]
+			for i := range c.lifecycle {
+				if c.lifecycle[i].name == string(name) {
+					e.Lifecycle = c.lifecycle[i].what
+					break
+				}
+			}
 		}
 	}
 	sc.made = sc.made[:0]
@@ -40,19 +47,21 @@ func (c *Codec) scanCollected(value []byte, sc *Scanned) {
 	}
 }
 
-// lifecycleOf returns the changes of sides by the names of their events.
-func lifecycleOf(l Lifecycle) map[string]session.Lifecycle {
-	if len(l.Foreground)+len(l.Background) == 0 {
-		return nil
-	}
-	names := map[string]session.Lifecycle{}
-	for _, name := range l.Background {
-		names[name] = session.LifecycleBackground
-	}
+// lifecycleEvent is the name of an event that tells of a change of sides.
+type lifecycleEvent struct {
+	name string
+	what session.Lifecycle
+}
+
+func lifecycleOf(l Lifecycle) []lifecycleEvent {
+	var events []lifecycleEvent
 	for _, name := range l.Foreground {
-		names[name] = session.LifecycleForeground
+		events = append(events, lifecycleEvent{name, session.LifecycleForeground})
 	}
-	return names
+	for _, name := range l.Background {
+		events = append(events, lifecycleEvent{name, session.LifecycleBackground})
+	}
+	return events
 }
 
 // collected returns what has been made from n on, if there is any and it is within its limit.
@@ -112,12 +121,12 @@ func (c *Codec) textSlot(p path, sc *Scanned) *slot {
 	return nil
 }
 
-// contextMember is a member of the context that sessions collect. Members are in pre-order.
+// contextMember is a scalar of the context that sessions collect.
 type contextMember struct {
-	label string // `,"name":`
-	place *trieBuilder
-	node  int // the place of its value; 0: it is an object
-	below int // members inside of it
+	labels []string // `"name":` of the objects it is in, and its own
+	shared int      // how many of the labels the member in front of it has too
+	place  *trieBuilder
+	node   int32 // its place in the event
 }
 
 // contextOf reads the paths of the context: those of its members in the event, less a leading
@@ -150,23 +159,29 @@ func contextOf(root *trieBuilder, list PathList) ([]contextMember, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return contextMembers(nil, made, from)
+	return contextMembers(made, from, nil)
 }
 
-func contextMembers(list []contextMember, at *trieBuilder,
-	from map[*trieBuilder]*trieBuilder) ([]contextMember, error) {
+// contextMembers lists the scalars below a place of what is made, so that those of an object lie
+// side by side.
+func contextMembers(at *trieBuilder, from map[*trieBuilder]*trieBuilder,
+	labels []string) ([]contextMember, error) {
+	var list []contextMember
 	for _, k := range at.kids {
-		i := len(list)
-		list = append(list, contextMember{place: from[k],
-			label: string(appendText([]byte{','}, k.name)) + ":"})
 		if from[k] != nil && len(k.kids) > 0 {
 			return nil, fmt.Errorf("%s: inside of %s", k.kids[0].somePath(), k.path)
 		}
-		var err error
-		if list, err = contextMembers(list, k, from); err != nil {
+		label := append(slices.Clone(labels), string(appendText(nil, k.name))+":")
+		if from[k] != nil {
+			list = append(list, contextMember{labels: label, shared: len(labels), place: from[k]})
+			continue
+		}
+		below, err := contextMembers(k, from, label)
+		if err != nil {
 			return nil, err
 		}
-		list[i].below = len(list) - i - 1
+		below[0].shared = len(labels)
+		list = append(list, below...)
 	}
 	return list, nil
 }
@@ -174,49 +189,59 @@ func contextMembers(list []contextMember, at *trieBuilder,
 // placeCollected gives what is collected its places, when these have their numbers.
 func (c *Codec) placeCollected() {
 	for i := range c.context {
-		if from := c.context[i].place; from != nil {
-			c.context[i].node = from.node
-		}
+		c.context[i].node = int32(c.context[i].place.node)
 	}
-	c.collects = c.lifecycle != nil || len(c.context) > 0
+	c.collects = len(c.lifecycle) > 0 || len(c.context) > 0
 	for _, p := range [...]path{pathURL, pathScreen, pathReferrer, pathCampaign} {
 		c.collects = c.collects || len(c.paths[p]) > 0
 	}
 }
 
-// appendContext appends the object of those members that are there, or nothing.
+// appendContext appends the object of those members that are there and not empty, or nothing.
 func (sc *Scanned) appendContext(dst []byte, members []contextMember, value []byte) []byte {
-	open := len(dst)
-	for i := 0; i < len(members); i += members[i].below + 1 {
+	open := 0             // objects that are
+	shared := math.MaxInt // labels of the last member that was appended and of this one
+	for i := range members {
 		m := &members[i]
-		n := len(dst)
-		dst = append(dst, m.label...)
-		begun := len(dst)
-		if m.below > 0 {
-			dst = sc.appendContext(dst, members[i+1:i+1+m.below], value)
+		shared = min(shared, m.shared)
+		s := &sc.reader.slots[m.node]
+		if s.first == 0 || isEmptyScalar(s) {
+			continue
+		}
+		if open == 0 {
+			dst, shared = append(dst, '{'), 0
 		} else {
-			dst = sc.appendScalar(dst, value, &sc.reader.slots[m.node])
+			for ; open > shared+1; open-- {
+				dst = append(dst, '}')
+			}
+			dst = append(dst, ',')
 		}
-		if len(dst) == begun {
-			dst = dst[:n]
+		for k, label := range m.labels[shared:] {
+			if k > 0 {
+				dst = append(dst, '{')
+			}
+			dst = append(dst, label...)
 		}
+		if s.escaped {
+			dst = appendText(dst, sc.text(value, s))
+		} else {
+			dst = append(dst, value[s.start:s.end]...)
+		}
+		open, shared = len(m.labels), math.MaxInt
 	}
-	if len(dst) == open {
-		return dst
+	for ; open > 0; open-- {
+		dst = append(dst, '}')
 	}
-	dst[open] = '{' // in the place of the first comma
-	return append(dst, '}')
+	return dst
 }
 
-// appendScalar appends a scalar that is not empty as it is written: a text with no escapes but
-// those it needs, all else as it stands.
-func (sc *Scanned) appendScalar(dst, value []byte, s *slot) []byte {
-	switch {
-	case s.first == 0, s.first == '{', s.first == '[', s.first == 'n',
-		s.first == '"' && s.end-s.start == 2:
-		return dst
-	case s.escaped:
-		return appendText(dst, sc.text(value, s))
+// isEmptyScalar reports whether a value is no scalar, or one that says nothing.
+func isEmptyScalar(s *slot) bool {
+	switch s.first {
+	case '"':
+		return s.end-s.start == 2
+	case '{', '[', 'n':
+		return true
 	}
-	return append(dst, value[s.start:s.end]...)
+	return false
 }

@@ -223,6 +223,8 @@ func TestFaultsOfTheContextNameTheKey(t *testing.T) {
 // campaignByURL is what the scan must collect of a URL, by way of net/url.
 func campaignByURL(t *testing.T, text string) string {
 	t.Helper()
+	known := []string{"name", "source", "medium", "term", "content", "id"}
+	clicks := []string{"gclid", "fbclid", "msclkid", "ttclid"}
 	_, query, _ := strings.Cut(strings.SplitN(text, "#", 2)[0], "?")
 	found := map[string]string{}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -235,7 +237,7 @@ func campaignByURL(t *testing.T, text string) string {
 			if name == "campaign" && isUTM {
 				name = "name"
 			}
-			isCampaign := isUTM && name != "" || slices.Contains(clickNames[:], name)
+			isCampaign := isUTM && name != "" || slices.Contains(clicks, name)
 			if isCampaign && list[0] != "" && found[name] == "" {
 				found[name] = list[0]
 			}
@@ -249,15 +251,15 @@ func campaignByURL(t *testing.T, text string) string {
 		delete(found, name)
 	}
 	others := slices.Sorted(maps.Keys(found))
-	for _, name := range campaignNames {
+	for _, name := range known {
 		take(name)
 	}
 	for _, name := range others {
-		if !slices.Contains(clickNames[:], name) {
+		if !slices.Contains(clicks, name) {
 			take(name)
 		}
 	}
-	for _, name := range clickNames {
+	for _, name := range clicks {
 		take(name)
 	}
 	if made := strings.Join(members, ","); made != "" && len(made) <= collectedObjectBytesMax-2 &&

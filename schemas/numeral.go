@@ -1,11 +1,43 @@
 package schemas
 
+import (
+	"bytes"
+	"cmp"
+)
+
 // numeral is the text of a JSON number, taken apart so that it can be compared exactly, without a
 // float that would round ids.
 type numeral struct {
 	digits   []byte // from the first that is not 0; a point among them is to be skipped
 	point    int    // how many of the digits stand in front of the point: 12.5 has 2, 0.05 has -1
 	negative bool   // and not 0
+
+	// Most numbers are small integers: whole is the value then, and all of it.
+	whole   int64
+	isWhole bool
+}
+
+// wholeDigitsMax is how many digits every int64 has room for.
+const wholeDigitsMax = 18
+
+// wholeOf reads the digits in front of the point of a number's text, and returns what is behind
+// them. False: it is no small number.
+func wholeOf(text []byte) (n int64, rest []byte, ok bool) {
+	first := 0
+	if text[0] == '-' {
+		first = 1
+	}
+	i := first
+	for ; i < len(text) && isDigit(text[i]); i++ {
+		if i == wholeDigitsMax {
+			return 0, nil, false
+		}
+		n = n*10 + int64(text[i]-'0')
+	}
+	if first > 0 {
+		n = -n
+	}
+	return n, text[i:], true
 }
 
 // exponentMax bounds an exponent: what is beyond it is as good as infinite.
@@ -34,8 +66,11 @@ func numeralOf(text []byte) numeral {
 		n.digits = n.digits[1:]
 	}
 	if len(n.digits) == 0 {
-		return numeral{}
+		n = numeral{}
 	}
+	var rest []byte
+	n.whole, rest, n.isWhole = wholeOf(text)
+	n.isWhole = n.isWhole && len(rest) == 0
 	return n
 }
 
@@ -69,7 +104,21 @@ func isNumber(text string) bool {
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// compare returns an int below, equal to or above 0 as n is below, equal to or above m.
+// compareText returns an int below, equal to or above 0 as the number of that text is below, equal
+// to or above m.
+func (m *numeral) compareText(text []byte) int {
+	if m.isWhole {
+		n, rest, ok := wholeOf(text)
+		// A fraction decides only where the digits in front of it do not.
+		if ok && (len(rest) == 0 || n != m.whole && bytes.IndexAny(rest, "eE") < 0) {
+			return cmp.Compare(n, m.whole)
+		}
+	}
+	n := numeralOf(text)
+	return n.compare(m)
+}
+
+// compare is compareText for a number that has been taken apart.
 func (n *numeral) compare(m *numeral) int {
 	switch {
 	case n.negative != m.negative:

@@ -88,6 +88,7 @@ const (
 const (
 	rulesMax      = 1000
 	conditionsMax = 64
+	textsMax      = 8 // strings of a condition that are compared one by one
 )
 
 // condition is a compiled Condition.
@@ -97,11 +98,12 @@ type condition struct {
 	test   Test
 	exists bool
 
-	prefix string           // TestPrefix; TestOneOf: the string, where there is only one
-	kinds  [valueKinds]bool // TestOneOf: some value of the kind is asked for
-	bools  [2]bool          // false, true
-	texts  map[string]struct{}
-	sizes  []numeral // numbers
+	prefix string              // TestPrefix
+	kinds  [valueKinds]bool    // TestOneOf: some value of the kind is asked for
+	bools  [2]bool             // false, true
+	texts  []string            // strings, up to textsMax
+	set    map[string]struct{} // strings, if there are more
+	sizes  []numeral           // numbers
 	glob   *glob
 	orders []order
 }
@@ -197,7 +199,6 @@ func (to *condition) compileValues(values []Value) error {
 	if len(values) == 0 {
 		return errors.New("no value to be equal to")
 	}
-	to.texts = map[string]struct{}{}
 	for _, v := range values {
 		switch v.Kind {
 		case ValueNull:
@@ -215,12 +216,17 @@ func (to *condition) compileValues(values []Value) error {
 			if !utf8.ValidString(v.Text) {
 				return fmt.Errorf("%q: not UTF-8", v.Text)
 			}
-			to.texts[v.Text] = struct{}{}
-			to.prefix = v.Text
+			to.texts = append(to.texts, v.Text)
 		default:
 			return fmt.Errorf("value %q of kind %d: no such kind", v.Text, v.Kind)
 		}
 		to.kinds[v.Kind] = true
+	}
+	if len(to.texts) > textsMax {
+		to.set = map[string]struct{}{}
+		for _, text := range to.texts {
+			to.set[text] = struct{}{}
+		}
 	}
 	return nil
 }
@@ -307,11 +313,16 @@ func (to *condition) isOne(value []byte, s *slot, sc *Scanned) bool {
 			return false
 		}
 		text := sc.askedText(value, s, to.asked)
-		if len(to.texts) == 1 {
-			return string(text) == to.prefix
+		if to.set != nil {
+			_, ok := to.set[string(text)]
+			return ok
 		}
-		_, ok := to.texts[string(text)]
-		return ok
+		for _, one := range to.texts {
+			if string(text) == one {
+				return true
+			}
+		}
+		return false
 	case '{', '[':
 		return false
 	case 'n':
@@ -322,9 +333,8 @@ func (to *condition) isOne(value []byte, s *slot, sc *Scanned) bool {
 	if !to.kinds[ValueNumber] {
 		return false
 	}
-	n := numeralOf(value[s.start:s.end])
 	for i := range to.sizes {
-		if n.compare(&to.sizes[i]) == 0 {
+		if to.sizes[i].compareText(value[s.start:s.end]) == 0 {
 			return true
 		}
 	}
@@ -332,10 +342,9 @@ func (to *condition) isOne(value []byte, s *slot, sc *Scanned) bool {
 }
 
 func (to *condition) inOrder(text []byte) bool {
-	n := numeralOf(text)
 	for i := range to.orders {
 		o := &to.orders[i]
-		if !o.op.holds(n.compare(&o.number)) {
+		if !o.op.holds(o.number.compareText(text)) {
 			return false
 		}
 	}

@@ -6,8 +6,50 @@ import (
 	"time"
 )
 
-// Each rule over one more path costs at most 5 % of a scan. The machine that measures is never
-// quiet, so the codecs take turns and the best turn of each counts.
+// Promises about ratios. The machine that measures is never quiet, so the two sides of a ratio take
+// turns within one run and the best turn of each counts.
+
+// takeTurns returns the time of each work in nanoseconds.
+func takeTurns(b *testing.B, works ...func()) []float64 {
+	const turn = 100
+	best := make([]float64, len(works))
+	for b.Loop() {
+		for i, work := range works {
+			begun := time.Now()
+			for range turn {
+				work()
+			}
+			if took := float64(time.Since(begun)) / turn; best[i] == 0 || took < best[i] {
+				best[i] = took
+			}
+		}
+	}
+	b.ReportMetric(0, "ns/op") // of all turns together: it says nothing
+	return best
+}
+
+// scanWork scans an event that no rule holds for.
+func scanWork(b *testing.B, c *Codec, value []byte) func() {
+	sc := &Scanned{}
+	return func() {
+		if bad := c.Scan(value, benchRecord, sc); bad != nil || sc.Event.Rule != 0 {
+			b.Fatal(bad, sc.Event.Rule)
+		}
+	}
+}
+
+// plainProfile is a profile of which sessions collect nothing.
+func plainProfile(b *testing.B, name string) Profile {
+	p, err := LoadProfile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range []string{"url", "screen", "referrer", "campaign", "context"} {
+		delete(p.Paths, name)
+	}
+	p.Lifecycle = Lifecycle{}
+	return p
+}
 
 // benchConditions are over paths that are all there, in every part of the event; none holds.
 var benchConditions = []Condition{
@@ -25,42 +67,57 @@ var benchConditions = []Condition{
 	compared("context.screen.width", Comparison{OpLess, "600"}),
 }
 
-// BenchmarkRules reports the share of a scan without rules that each further rule costs: of the
-// ones over single paths, worst is the greatest of these shares; all is their mean when all are
-// there.
+// BenchmarkRules reports what each rule costs, in percent of a scan without rules: at most 5. The
+// last metric is the mean with all of them at once.
 func BenchmarkRules(b *testing.B) {
-	const turn = 100 // scans
 	value := benchEvents()["krenalis"]
-	codecs := []*Codec{codecOf(b, "krenalis")}
-	for i := range benchConditions {
-		codecs = append(codecs, newCodec(b, Config{Profile: Profile{Name: "krenalis"},
-			FutureTolerance: 60_000, Rules: []Match{rule(benchConditions[i])}}))
+	work := func(rules ...Match) func() {
+		return scanWork(b, newCodec(b, Config{Profile: plainProfile(b, "krenalis"),
+			FutureTolerance: 60_000, Rules: rules}), value)
 	}
-	var rules []Match
+	works := []func(){work()}
+	var all []Match
 	for i := range benchConditions {
-		rules = append(rules, rule(benchConditions[i]))
+		all = append(all, rule(benchConditions[i]))
+		works = append(works, work(all[i]))
 	}
-	codecs = append(codecs, newCodec(b, Config{Profile: Profile{Name: "krenalis"},
-		FutureTolerance: 60_000, Rules: rules}))
-	best := make([]time.Duration, len(codecs))
-	var sc Scanned
-	for b.Loop() {
-		for i, c := range codecs {
-			begun := time.Now()
-			for range turn {
-				if bad := c.Scan(value, benchRecord, &sc); bad != nil || sc.Event.Rule != 0 {
-					b.Fatal(bad, sc.Event.Rule)
+	took := takeTurns(b, append(works, work(all...))...)
+	share := func(i int) float64 { return 100 * (took[i]/took[0] - 1) }
+	for i := range benchConditions {
+		b.ReportMetric(share(i+1), fmt.Sprintf("%%%02d:%s", i, benchConditions[i].Path))
+	}
+	b.ReportMetric(share(len(took)-1)/float64(len(all)), "%mean")
+	b.ReportMetric(took[0], "ns/scan")
+}
+
+// BenchmarkRatios reports a scan, one that collects nothing, and a scan and a splice, each as a
+// multiple of reading the same bytes for well-formedness alone.
+func BenchmarkRatios(b *testing.B) {
+	perProfile(b, func(b *testing.B, c *Codec, value []byte) {
+		r := newReader(b)
+		plain := plainProfile(b, b.Name()[len("BenchmarkRatios/"):])
+		k := newCodec(b, Config{Profile: plain, FutureTolerance: 60_000})
+		sc, st := &Scanned{}, benchStamp()
+		var dst []byte
+		splice := func(c *Codec) func() {
+			return func() {
+				if bad := c.Scan(value, benchRecord, sc); bad != nil {
+					b.Fatal(bad)
 				}
-			}
-			if took := time.Since(begun); best[i] == 0 || took < best[i] {
-				best[i] = took
+				dst = c.AppendStamped(dst[:0], value, sc, &st)
 			}
 		}
-	}
-	share := func(i int) float64 { return 100 * (float64(best[i])/float64(best[0]) - 1) }
-	for i := range benchConditions {
-		b.ReportMetric(share(i+1), "%"+fmt.Sprintf("%02d:%s", i, benchConditions[i].Path))
-	}
-	b.ReportMetric(share(len(codecs)-1)/float64(len(benchConditions)), "%all")
-	b.ReportMetric(float64(best[0].Nanoseconds())/turn, "ns/scan")
+		took := takeTurns(b, func() {
+			if !r.read(value) {
+				b.Fatal(r.fault)
+			}
+		}, scanWork(b, k, value), scanWork(b, c, value), splice(k), splice(c))
+		for i, name := range []string{"ns/well-formed", "x-plain-scan", "x-scan", "x-plain-splice",
+			"x-splice"} {
+			if i > 0 {
+				took[i] /= took[0]
+			}
+			b.ReportMetric(took[i], name)
+		}
+	})
 }

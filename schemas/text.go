@@ -1,6 +1,9 @@
 package schemas
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 // hexValues has the value of each hexadecimal digit and 0xff for every other byte.
 var hexValues = func() (t [256]byte) {
@@ -74,8 +77,16 @@ const (
 // appendText appends text as a JSON string. What is not UTF-8 becomes U+FFFD.
 func appendText[T string | []byte](dst []byte, text T) []byte {
 	dst = append(dst, '"')
-	done := 0
-	for i := 0; i < len(text); {
+	i, done := 0, 0
+	var word [8]byte
+	for i+len(word) <= len(text) {
+		copy(word[:], text[i:])
+		if special(binary.LittleEndian.Uint64(word[:])) != 0 {
+			break
+		}
+		i += len(word)
+	}
+	for i < len(text) {
 		c := text[i]
 		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
