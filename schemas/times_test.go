@@ -150,3 +150,72 @@ func TestScanNotesHaveNames(t *testing.T) {
 		t.Error("receivedAt is no source")
 	}
 }
+
+func TestEveryFormOfTimeIsReadFromAnEvent(t *testing.T) {
+	kafka := Record{Timestamp: 4_000_000_000_000}
+	var cases []timeCase
+	for form, want := range map[string]session.Time{
+		`"2024-12-15T11:08:25.123Z"`:      clock,
+		`"2024-12-15T11:08:25.123"`:       clock,
+		`"2024-12-15 11:08:25.123"`:       clock,
+		`"2024-12-15t11:08:25.123z"`:      clock,
+		`"2024-12-15T12:38:25.123+01:30"`: clock,
+		`"2024-12-14T23:08:25.123-12:00"`: clock,
+		`"2024-12-15T11:08:25.1239999Z"`:  clock,
+		`"2024-12-15T11:08:25\u002e123Z"`: clock,
+		`"2024-12-15T11:07:60Z"`:          clock - 25_123,
+		`1734260905.123`:                  clock,
+		`1.734260905123e9`:                clock,
+		`1734260905`:                      clock - 123,
+		`"1734260905"`:                    clock - 123,
+		`1734260905123`:                   clock,
+		`"1734260905123"`:                 clock,
+		`1734260905123999`:                clock,
+		`"1734260905123999"`:              clock,
+		`1734260905123999999`:             clock,
+		`"1734260905123999999"`:           clock,
+		`-1`:                              -1000,
+		`"-1"`:                            -1000,
+		`-0.0001`:                         -1,
+		`99999999999`:                     kafka.Timestamp,
+		`100000000000`:                    100_000_000_000,
+		`"1969-12-31T23:59:59.9999Z"`:     -1,
+		`"0001-01-01T00:00:00Z"`:          session.TimeMin,
+	} {
+		cases = append(cases, timeCase{event: `"timestamp":` + form, record: kafka, want: want,
+			clamped: want == kafka.Timestamp})
+	}
+	for _, form := range []string{`"2024-12-15"`, `"2024-12-15T11:08Z"`, `"1734260905.123"`, `""`, `" "`,
+		`"2024-12-15T11:08:61Z"`, `"2024-02-30T11:08:00Z"`, `"0000-12-31T23:59:59Z"`, `"yesterday"`, `1e99`,
+		`-99999999999`, `"Sun, 15 Dec 2024 11:08:25 GMT"`, `{"t":1}`, `[1]`, `false`} {
+		cases = append(cases, timeCase{event: `"originalTimestamp":5,"timestamp":` + form, record: kafka,
+			want: 5000, notes: NoteBadTimestamp})
+	}
+	checkTimes(t, codecOf(t, "krenalis"), cases)
+}
+
+func TestCorrectedTimeMayStandAnywhereAmongTheSources(t *testing.T) {
+	kafka := Record{Timestamp: clock}
+	const all = `"originalTimestamp":1734260900000,"sentAt":1734260901000,"receivedAt":1734260905000`
+	checkTimes(t, sourcesOf(t, TimeTimestamp, TimeCorrected, TimeRecord), []timeCase{
+		{event: all + `,"timestamp":1734260899000`, record: kafka, want: 1734260899000},
+		{event: all, record: kafka, want: 1734260904000},
+		{event: all + `,"timestamp":"x"`, record: kafka, want: 1734260904000, notes: NoteBadTimestamp},
+		{event: all + `,"timestamp":"x","sentAt":"y"`, record: kafka, want: clock,
+			notes: NoteBadTimestamp | NoteBadCorrected},
+		{event: `"originalTimestamp":1734260900000`, record: kafka, want: clock},
+	})
+	// A client whose clock is ahead is put right, not clamped; so in a file, where receivedAt is the
+	// record's time.
+	const ahead = `"originalTimestamp":1734270900000,"sentAt":1734270901000,"receivedAt":1734260905000`
+	for _, record := range []Record{kafka, {File: true, Fallback: session.NoTime}} {
+		checkTimes(t, sourcesOf(t, TimeCorrected), []timeCase{
+			{event: ahead, record: record, want: 1734260904000},
+		})
+	}
+	checkTimes(t, sourcesOf(t, TimeCorrected), []timeCase{
+		{event: ahead + `,"sentAt":1734260800000`, record: Record{File: true}, want: 1734260905000,
+			clamped: true},
+		{event: `"originalTimestamp":5`, record: Record{File: true, Fallback: 7}, want: session.NoTime},
+	})
+}
