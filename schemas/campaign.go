@@ -18,7 +18,13 @@ type campaignMember struct {
 	rank       int // of the name; others stand between the known ones and the click ids
 }
 
-// rankOf returns the rank of a name: the known ones, others, the click ids.
+// campaignLabels are the known names by their ranks, as they are written.
+var campaignLabels = [...]string{`,"name":`, `,"source":`, `,"medium":`, `,"term":`, `,"content":`,
+	`,"id":`, "", `,"gclid":`, `,"fbclid":`, `,"msclkid":`, `,"ttclid":`}
+
+// rankOther is the rank of all other names: the click ids are behind them.
+const rankOther = 6
+
 func rankOf(name []byte) int {
 	switch string(name) {
 	case "name":
@@ -44,8 +50,6 @@ func rankOf(name []byte) int {
 	}
 	return rankOther
 }
-
-const rankOther = 6
 
 // collectCampaign returns the campaign of an event; nil: none.
 func (c *Codec) collectCampaign(value []byte, sc *Scanned) []byte {
@@ -76,7 +80,7 @@ func (sc *Scanned) setCampaign(name, text []byte, keep bool) bool {
 	for i < len(sc.campaign) {
 		m := &sc.campaign[i]
 		order := rank - m.rank
-		if order == 0 {
+		if order == 0 && rank == rankOther {
 			order = bytes.Compare(name, m.name)
 		}
 		if order == 0 {
@@ -108,9 +112,13 @@ func (sc *Scanned) campaignText() []byte {
 		if len(m.text) == 0 {
 			continue
 		}
-		sc.made = append(sc.made, ',')
-		sc.made = appendText(sc.made, m.name)
-		sc.made = append(sc.made, ':')
+		if m.rank == rankOther {
+			sc.made = append(sc.made, ',')
+			sc.made = appendText(sc.made, m.name)
+			sc.made = append(sc.made, ':')
+		} else {
+			sc.made = append(sc.made, campaignLabels[m.rank]...)
+		}
 		sc.made = appendText(sc.made, m.text)
 	}
 	if len(sc.made) == n {

@@ -1,9 +1,6 @@
 package schemas
 
-import (
-	"bytes"
-	"cmp"
-)
+import "cmp"
 
 // numeral is the text of a JSON number, taken apart so that it can be compared exactly, without a
 // float that would round ids.
@@ -110,7 +107,7 @@ func (m *numeral) compareText(text []byte) int {
 	if m.isWhole {
 		n, rest, ok := wholeOf(text)
 		// A fraction decides only where the digits in front of it do not.
-		if ok && (len(rest) == 0 || n != m.whole && bytes.IndexAny(rest, "eE") < 0) {
+		if ok && (len(rest) == 0 || n != m.whole && digits(rest, 1) == len(rest) && rest[0] == '.') {
 			return cmp.Compare(n, m.whole)
 		}
 	}
