@@ -101,18 +101,18 @@ func isNumber(text string) bool {
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// compareText returns an int below, equal to or above 0 as the number of that text is below, equal
-// to or above m.
-func (m *numeral) compareText(text []byte) int {
-	if m.isWhole {
-		n, rest, ok := wholeOf(text)
+// compareText returns an int below, equal to or above 0 as n is below, equal to or above the number
+// of that text.
+func (n *numeral) compareText(text []byte) int {
+	if n.isWhole {
+		m, rest, ok := wholeOf(text)
 		// A fraction decides only where the digits in front of it do not.
-		if ok && (len(rest) == 0 || n != m.whole && digits(rest, 1) == len(rest) && rest[0] == '.') {
-			return cmp.Compare(n, m.whole)
+		if ok && (len(rest) == 0 || m != n.whole && rest[0] == '.' && digits(rest, 1) == len(rest)) {
+			return cmp.Compare(n.whole, m)
 		}
 	}
-	n := numeralOf(text)
-	return n.compare(m)
+	m := numeralOf(text)
+	return n.compare(&m)
 }
 
 // compare is compareText for a number that has been taken apart.

@@ -172,27 +172,25 @@ func (c *Codec) placeRules(places [][]*trieBuilder) {
 	c.rulesPlaces = len(asked)
 }
 
-func (from *Condition) compile() (condition, error) {
-	to := condition{test: from.Test, exists: from.Exists}
+func (from *Condition) compile() (to condition, err error) {
+	to = condition{test: from.Test, exists: from.Exists}
 	switch from.Test {
 	case TestOneOf:
-		return to, to.compileValues(from.Values)
+		err = to.compileValues(from.Values)
 	case TestPrefix:
-		if !utf8.ValidString(from.Text) {
-			return to, fmt.Errorf("prefix %q: not UTF-8", from.Text)
-		}
 		to.prefix = from.Text
+		if !utf8.ValidString(from.Text) {
+			err = fmt.Errorf("prefix %q: not UTF-8", from.Text)
+		}
 	case TestGlob:
-		var err error
 		to.glob, err = newGlob(from.Text)
-		return to, err
 	case TestExists:
 	case TestCompare:
-		return to, to.compileOrders(from.Compare)
+		err = to.compileOrders(from.Compare)
 	default:
-		return to, fmt.Errorf("test %d: no such test", from.Test)
+		err = fmt.Errorf("test %d: no such test", from.Test)
 	}
-	return to, nil
+	return to, err
 }
 
 func (to *condition) compileValues(values []Value) error {
@@ -344,7 +342,7 @@ func (to *condition) isOne(value []byte, s *slot, sc *Scanned) bool {
 func (to *condition) inOrder(text []byte) bool {
 	for i := range to.orders {
 		o := &to.orders[i]
-		if !o.op.holds(o.number.compareText(text)) {
+		if !o.op.holds(-o.number.compareText(text)) {
 			return false
 		}
 	}
