@@ -82,7 +82,8 @@ func BenchmarkRules(b *testing.B) {
 func benchRules(b *testing.B, p Profile) {
 	value := benchEvents()["krenalis"]
 	work := func(rules ...Match) func() {
-		return scanWork(b, newCodec(b, Config{Profile: p, FutureTolerance: 60_000, Rules: rules}), value)
+		c := newCodec(b, Config{Profile: p, FutureTolerance: 60_000, Rules: rules})
+		return scanWork(b, c, value)
 	}
 	works := []func(){work()}
 	var all []Match
