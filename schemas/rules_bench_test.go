@@ -68,8 +68,8 @@ var benchConditions = []Condition{
 }
 
 // BenchmarkRules reports what each rule costs, in percent of a scan without rules: at most 5. The
-// last metric is the mean with all of them at once. Where sessions collect nothing a scan looks into
-// fewer objects, and the first rule to name a member of one pays for all members of that.
+// last metric is the mean with all of them at once. Where sessions collect nothing a scan looks
+// into fewer objects, and the first rule to name a member of one pays for all members of that.
 func BenchmarkRules(b *testing.B) {
 	collects, err := LoadProfile("krenalis")
 	if err != nil {
