@@ -433,7 +433,7 @@ func (w *world) finish(c Config) {
 	select {
 	case <-m.done:
 	case <-time.After(5 * time.Minute):
-		w.t.Fatal("the last run does not end")
+		w.t.Fatalf("the last run does not end, the group is %+v", w.cluster.GroupInfo("g"))
 	}
 	if err := m.wait(); err != nil {
 		w.t.Fatalf("the last run: %v", err)
