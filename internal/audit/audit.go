@@ -35,6 +35,16 @@ type Config struct {
 	TimeoutMs         int64
 	OutOfOrderMs      int64
 	FutureToleranceMs int64
+	// Started says that every session has a Visit Started record.
+	Started bool
+	// Indexed says that the output has eventIndex on every event that a session counts: those that
+	// have an id without it are attached, or duplicates.
+	Indexed bool
+	// Headers says that events of the output name their session in headers too.
+	Headers bool
+	// Dropped reports whether an event of the input, by its value, has to be missing in the output;
+	// nil: none has.
+	Dropped func(value []byte) bool
 }
 
 // Report is the verdict.
@@ -42,10 +52,13 @@ type Report struct {
 	EventsIn    int64 `json:"eventsIn"` // records of the input topics
 	EventsOut   int64 `json:"eventsOut"`
 	DeadLetters int64 `json:"deadLetters"`
-	Sessions    int64 `json:"sessions"` // ids that are in the output
-	Visits      int64 `json:"visits"`   // Visit Ended records
-	Merged      int64 `json:"merged"`   // sessions that others took in
-	Open        int64 `json:"open"`     // sessions whose end is not due at the end of the input
+	Dropped     int64 `json:"dropped,omitempty"`
+	Sessions    int64 `json:"sessions"`           // ids that are in the output
+	Visits      int64 `json:"visits"`             // Visit Ended records
+	Started     int64 `json:"started,omitempty"`  // Visit Started records
+	Attached    int64 `json:"attached,omitempty"` // events that no session counts as its own
+	Merged      int64 `json:"merged"`             // sessions that others took in
+	Open        int64 `json:"open"`               // sessions whose end is not due at the end of the input
 	Lost        int64 `json:"lost"`
 	Doubled     int64 `json:"doubled"`
 	Wrong       int64 `json:"wrong"`
@@ -171,14 +184,28 @@ func (a *Auditor) sum(r *Record, value []byte) uint64 {
 	b := a.buffer[:0]
 	b = binary.AppendVarint(b, r.TimestampMs)
 	b = appendCounted(b, r.Key)
-	b = binary.AppendUvarint(b, uint64(len(r.Headers)))
 	for _, h := range r.Headers {
+		if a.config.Headers && isSessionHeader(h.Key) {
+			continue
+		}
 		b = appendCounted(b, []byte(h.Key))
 		b = appendCounted(b, h.Value)
 	}
+	b = append(b, 0) // no header begins with a nil key
 	b = appendCounted(b, value)
 	a.buffer = b
 	return maphash.Bytes(a.seed, b)
+}
+
+// The headers that name a session.
+const (
+	headerID    = "session-id"
+	headerStart = "session-start"
+	headerIndex = "session-index"
+)
+
+func isSessionHeader(name string) bool {
+	return name == headerID || name == headerStart || name == headerIndex
 }
 
 // appendCounted appends bytes and their number; nil is not the same as empty.

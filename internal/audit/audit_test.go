@@ -98,8 +98,11 @@ func deadHeaders(topic, partition, offset string) []Header {
 	}
 }
 
-func (w *topics) audit() Report {
-	a := New(Config{TimeoutMs: half, OutOfOrderMs: 60_000, FutureToleranceMs: 60_000})
+func (w *topics) audit() Report { return w.auditWith(Config{}) }
+
+func (w *topics) auditWith(c Config) Report {
+	c.TimeoutMs, c.OutOfOrderMs, c.FutureToleranceMs = half, 60_000, 60_000
+	a := New(c)
 	for _, step := range []struct {
 		records []Record
 		take    func(*Record)
@@ -206,7 +209,7 @@ func spoils() []struct {
 		{"AVisitOfAnotherPartition", func(w T) { change(&w.visits[0], `"partition":0`, `"partition":3`) },
 			0, 0, 1, "wrong: visit visits/0@0 is of partition 3"},
 		{"AVisitThatIsNone", func(w T) { w.visits[0].Value = []byte("{}") }, 1, 0, 1,
-			`wrong: visit visits/0@0: event "", revision 0, id "": no Visit Ended record`},
+			`wrong: visit visits/0@0: event "", revision 0, id "": no record of a visit`},
 	}
 }
 

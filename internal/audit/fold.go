@@ -12,7 +12,8 @@ type fold struct {
 	topic     string
 	sessions  []session
 	byUUID    map[string]int
-	byID      map[string]int // anonymous id, NUL, session id
+	byID      map[string]int    // anonymous id, NUL, session id
+	begun     map[string]*visit // Visit Started records whose session has no event yet, as byID
 	watermark int64
 }
 
@@ -29,13 +30,15 @@ type session struct {
 	revision   int64
 	reported   int64 // events, as of the last visit
 	reportedMs int64 // end, as of the last visit
+	attached   int64 // events that carried the id and count for nothing else
 	merged     bool
+	begun      bool // it has a Visit Started record
 }
 
 func newFold(a *Auditor, topic string) *fold {
 	return &fold{
 		auditor: a, topic: topic, watermark: noTime,
-		byUUID: map[string]int{}, byID: map[string]int{},
+		byUUID: map[string]int{}, byID: map[string]int{}, begun: map[string]*visit{},
 	}
 }
 
@@ -54,7 +57,11 @@ func (f *fold) run(events []event, visits []visit) {
 			f.find(wrong, "visit %v was decided at %d and comes after one decided at %d",
 				v, v.origin.decidedAt, visits[i-1].origin.decidedAt)
 		}
-		f.visit(v)
+		if v.begins {
+			f.begin(v)
+		} else {
+			f.visit(v)
+		}
 	}
 	for ; next < len(events); next++ {
 		f.event(&events[next])
@@ -74,8 +81,13 @@ func (f *fold) event(e *event) {
 		return
 	}
 	i, known := f.lookup(&e.stamp)
+	if e.stamp.eventIndex == 0 && f.auditor.config.Indexed {
+		f.attach(e, i, known)
+		return
+	}
 	if !known {
 		i = f.open(e)
+		f.compareBegun(e)
 	}
 	s := &f.sessions[i]
 	if e.stamp.start == known {
@@ -129,6 +141,55 @@ func (f *fold) open(e *event) int {
 	return i
 }
 
+// attach takes an event that carries a session's id and changes nothing of it.
+func (f *fold) attach(e *event, i int, known bool) {
+	f.auditor.report.Attached++
+	switch {
+	case !known:
+		f.find(wrong, "input %s@%d is attached to session %s of %s, which has no events",
+			f.topic, e.offset, e.stamp.id, e.stamp.anonymousID)
+		return
+	case e.stamp.start:
+		f.find(wrong, "input %s@%d is attached and has a start flag", f.topic, e.offset)
+	}
+	f.sessions[i].attached++
+}
+
+// begin takes a Visit Started record: ahead of its session's first event.
+func (f *fold) begin(v *visit) {
+	f.auditor.report.Started++
+	name := v.anonymousID + "\x00" + v.id
+	i, known := f.byID[name]
+	switch {
+	case f.begun[name] != nil || known && f.sessions[i].begun:
+		f.find(doubled, "visit %v begins twice", v)
+	case known:
+		f.find(wrong, "visit %v begins behind its first event", v)
+	default:
+		f.begun[name] = v
+	}
+}
+
+// compareBegun finds what the Visit Started record of a session says otherwise than its first
+// event.
+func (f *fold) compareBegun(e *event) {
+	name := e.stamp.anonymousID + "\x00" + e.stamp.id
+	v := f.begun[name]
+	if v == nil {
+		if f.auditor.config.Started {
+			f.find(lost, "session %s of %s has no Visit Started record, input %s@%d",
+				e.stamp.id, e.stamp.anonymousID, f.topic, e.offset)
+		}
+		return
+	}
+	delete(f.begun, name)
+	f.sessions[f.byID[name]].begun = true
+	if v.id != e.stamp.id || v.anonymousID != e.stamp.anonymousID || v.startedMs != e.eventMs ||
+		v.index != e.stamp.index || v.origin.decidedAt != e.offset {
+		f.find(wrong, "visit %v begins otherwise than with input %s@%d", v, f.topic, e.offset)
+	}
+}
+
 func (f *fold) visit(v *visit) {
 	i, known := f.byUUID[v.uuid]
 	if !known {
@@ -161,6 +222,8 @@ func (f *fold) visit(v *visit) {
 // merge moves what a session has into the one that took it in.
 func (f *fold) merge(s *session, v *visit) {
 	f.auditor.report.Merged++
+	attached := s.attached
+	s.attached = 0
 	f.compare(s, v, 0, 0)
 	i, known := f.byID[v.anonymousID+"\x00"+v.mergedInto]
 	if !known || &f.sessions[i] == s {
@@ -169,6 +232,7 @@ func (f *fold) merge(s *session, v *visit) {
 	}
 	survivor := &f.sessions[i]
 	survivor.events += s.events
+	survivor.attached += attached
 	survivor.firstMs = min(survivor.firstMs, s.firstMs)
 	survivor.lastMs = max(survivor.lastMs, s.lastMs)
 	s.events, s.merged = 0, true
@@ -193,6 +257,10 @@ func (f *fold) compare(s *session, v *visit, events, durationMs int64) {
 				fmt.Sprintf("%s is %d, the events say %d", c.what, c.got, c.want))
 		}
 	}
+	if f.auditor.config.Indexed && v.attached != s.attached {
+		wrongs = append(wrongs, fmt.Sprintf("counts.attached and duplicates are %d, the events say %d",
+			v.attached, s.attached))
+	}
 	if v.anonymousID != s.anonymous {
 		wrongs = append(wrongs, "its events are of "+s.anonymous)
 	}
@@ -205,6 +273,9 @@ func (f *fold) compare(s *session, v *visit, events, durationMs int64) {
 // visit is missing or older than their last event.
 func (f *fold) end() {
 	c := &f.auditor.config
+	for _, v := range f.begun {
+		f.find(wrong, "visit %v begins a session that has no events", v)
+	}
 	for i := range f.sessions {
 		s := &f.sessions[i]
 		if s.merged || s.revision > 0 && s.reported == s.events && s.reportedMs == s.lastMs {

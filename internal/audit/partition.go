@@ -33,6 +33,7 @@ type input struct {
 	topic   int32
 	met     bool // in the output or among the dead letters
 	dead    bool
+	dropped bool
 }
 
 // event is a record of the output with the input it came of.
@@ -71,6 +72,12 @@ func (a *Auditor) Input(r *Record) {
 	}
 	p.payload.read(r.Value)
 	in.eventMs = p.payload.eventMs(r.TimestampMs, a.config.FutureToleranceMs)
+	if !in.met && r.Value != nil && a.config.Dropped != nil && a.config.Dropped(r.Value) {
+		in.met, in.dropped = true, true
+		a.report.Dropped++
+		p.events[in.topic] = append(p.events[in.topic],
+			event{offset: in.offset, eventMs: in.eventMs, advance: in.eventMs != noTime})
+	}
 	sum := a.sum(r, p.payload.rest)
 	i := int32(len(p.inputs))
 	p.inputs = append(p.inputs, in)
@@ -107,6 +114,10 @@ func (a *Auditor) Output(r *Record) {
 			r.Topic, r.Partition, r.Offset)
 		return
 	}
+	if in.dropped {
+		a.report.find(wrong, "output %s/%d@%d has to be dropped", r.Topic, r.Partition, r.Offset)
+		return
+	}
 	in.met = true
 	if in.offset <= p.reached[in.topic] {
 		a.report.find(wrong, "output %s/%d@%d is out of order: input %d comes after input %d",
@@ -121,13 +132,19 @@ func (a *Auditor) Output(r *Record) {
 		}
 		e.stamp = s
 	}
+	if a.config.Headers && !e.stamp.isInHeaders(r.Headers) {
+		a.report.find(wrong, "output %s/%d@%d: its headers name another session than its value",
+			r.Topic, r.Partition, r.Offset)
+	}
 	p.events[in.topic] = append(p.events[in.topic], e)
 }
 
 // Visit takes a record of the visits topic, in the order of offsets.
 func (a *Auditor) Visit(r *Record) {
-	a.report.Visits++
 	v, err := parseVisit(r)
+	if !v.begins {
+		a.report.Visits++
+	}
 	if err != nil {
 		a.report.find(wrong, "visit %s/%d@%d: %v", r.Topic, r.Partition, r.Offset, err)
 		return

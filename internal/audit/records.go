@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -38,8 +41,29 @@ func parseStamp(session, anonymousID []byte) (stamp, error) {
 	}, nil
 }
 
-// visit is a Visit Ended record.
+// isInHeaders reports whether the session's headers are those of the stamp, and none if it is of
+// no session.
+func (s *stamp) isInHeaders(headers []Header) bool {
+	want := map[string]string{}
+	if s.id != "" {
+		want[headerID] = strings.Trim(s.id, `"`)
+		want[headerIndex] = strconv.FormatInt(s.index, 10)
+		if s.start {
+			want[headerStart] = "true"
+		}
+	}
+	got := map[string]string{}
+	for _, h := range headers {
+		if isSessionHeader(h.Key) {
+			got[h.Key] = string(h.Value)
+		}
+	}
+	return maps.Equal(got, want)
+}
+
+// visit is a Visit Ended record, or a Visit Started record, which has the form of one.
 type visit struct {
+	begins      bool
 	anonymousID string
 	id          string
 	uuid        string
@@ -51,6 +75,7 @@ type visit struct {
 	endedMs     int64
 	durationMs  int64
 	events      int64
+	attached    int64 // and duplicates
 	origin      origin
 }
 
@@ -82,7 +107,9 @@ func parseVisit(r *Record) (visit, error) {
 		EndedAt    time.Time       `json:"endedAt"`
 		DurationMs int64           `json:"durationMs"`
 		Counts     struct {
-			Events int64 `json:"events"`
+			Events     int64 `json:"events"`
+			Attached   int64 `json:"attached"`
+			Duplicates int64 `json:"duplicates"`
 		} `json:"counts"`
 		Origin struct {
 			Topic     string `json:"topic"`
@@ -93,14 +120,17 @@ func parseVisit(r *Record) (visit, error) {
 	if err := json.Unmarshal(r.Value, &j); err != nil {
 		return visit{}, err
 	}
-	if j.Event != "Visit Ended" || j.Revision < 1 || len(j.Session.ID) == 0 {
-		return visit{}, fmt.Errorf("event %q, revision %d, id %q: no Visit Ended record",
+	begins := j.Event == "Visit Started" && j.Revision == 0
+	ends := j.Event == "Visit Ended" && j.Revision >= 1
+	if !begins && !ends || len(j.Session.ID) == 0 {
+		return visit{}, fmt.Errorf("event %q, revision %d, id %q: no record of a visit",
 			j.Event, j.Revision, j.Session.ID)
 	}
 	if want := fmt.Sprintf("%s-%d", j.Session.UUID, j.Revision); j.MessageID != want {
 		return visit{}, fmt.Errorf("messageId is %q, want %q", j.MessageID, want)
 	}
 	return visit{
+		begins: begins, attached: j.Counts.Attached + j.Counts.Duplicates,
 		anonymousID: j.AnonymousID, id: string(j.Session.ID), uuid: j.Session.UUID,
 		index: j.Session.Index, reason: j.Reason, revision: j.Revision,
 		mergedInto: string(j.MergedInto),
