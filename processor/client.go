@@ -50,6 +50,7 @@ func (l *lane) groupOpts() []kgo.Opt {
 		kgo.OnPartitionsRevoked(l.calls.left),
 		kgo.OnPartitionsLost(l.calls.left),
 		kgo.OnPartitionsCallbackBlocked(l.calls.blocked),
+		kgo.WithHooks(l.calls),
 		kgo.DisableAutoCommit(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // they say how far a partition was read

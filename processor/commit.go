@@ -17,13 +17,17 @@ import (
 // commit ends the open transaction.
 //
 // Order of effects: the changelog records are produced and all of the transaction is
-// acknowledged before rebalances are allowed; rebalances are allowed before the end, because an
-// end that is asked for while they are held never returns once the heartbeat loop has died; the
-// offsets are committed inside the end, by the hook; and the state is confirmed only after it.
+// acknowledged before its end; the offsets are committed inside the end, by the hook; rebalances
+// are allowed behind it, or while it takes long; and the state is confirmed only after it.
 //
-// A revoke may come between allow and the end. The session then aborts instead, or the group
-// coordinator refuses our generation; either way the end says "not committed" and nothing of the
-// transaction survives.
+// Why behind it: a rebalance that waits would go on to its join at once, and from then on the
+// client holds offsets back until the join is over. While rebalances are held the heartbeat loop
+// answers the end even though a rebalance waits. Why not later than endHold: it does not answer
+// once it has died, and begins again only after the callbacks that are held.
+//
+// Where a revoke comes between the two, the session aborts instead, or the group coordinator
+// refuses our generation; either way the end says "not committed" and nothing of the transaction
+// survives.
 func (l *lane) commit(ctx context.Context) error {
 	touched, err := l.closeTasks()
 	if err != nil {
@@ -40,8 +44,7 @@ func (l *lane) commit(ctx context.Context) error {
 	if at, err := l.failed.first(); err != nil {
 		return l.refused(touched, err, at)
 	}
-	l.allow()
-	committed, err := l.end(ctx, touched)
+	committed, err := l.endAndAllow(ctx, touched)
 	switch {
 	case err != nil:
 		return l.broken("end a transaction", err)
@@ -85,6 +88,21 @@ func (l *lane) closeTasks() ([]*part, error) {
 		touched = append(touched, p)
 	}
 	return touched, nil
+}
+
+// endAndAllow is end, and lets rebalances go on.
+func (l *lane) endAndAllow(ctx context.Context, touched []*part) (bool, error) {
+	released := make(chan struct{})
+	release := time.AfterFunc(endHold, func() {
+		defer close(released)
+		l.sess.AllowRebalance()
+	})
+	committed, err := l.end(ctx, touched)
+	if !release.Stop() {
+		<-released // it must not let go of the next poll
+	}
+	l.allow()
+	return committed, err
 }
 
 // end commits offsets and transaction. Every touched partition commits its offset, one that

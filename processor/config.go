@@ -107,6 +107,7 @@ const (
 	closeWait         = 5 * time.Second  // for a client that is thrown away
 	endSlack          = 2 * time.Second  // an end gives up this long before the broker would
 	endWait           = 8 * time.Second  // and after this long at the latest
+	endHold           = time.Second      // rebalances wait for an end no longer than this
 )
 
 // ChangelogTopic names the compacted topic that holds the state of one input topic.

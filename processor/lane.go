@@ -131,7 +131,15 @@ func (l *lane) session(ctx context.Context) (err error) {
 // Rebalance callbacks run only while no poll is held: from AllowRebalance to the return of the
 // next poll. arrange takes in what they noted right after the poll, so from there to the next
 // AllowRebalance the set of partitions does not change under a worker.
+//
+// No transaction is begun while a join is pending: the client commits no offsets before the join is
+// over, which is when every other member has joined or was given up, long after the transaction's
+// end is. A join begins only while no poll is held, that is between the check here and the poll, or
+// not before the next turn.
 func (l *lane) turn(ctx context.Context) error {
+	if !l.open && l.calls.joining.Load() {
+		return l.awaitJoin(ctx)
+	}
 	fetches := l.poll(ctx)
 	if err := l.arrange(ctx); err != nil {
 		return err
@@ -146,7 +154,10 @@ func (l *lane) turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.tick(ctx); err != nil {
+	if l.open || !l.calls.joining.Load() {
+		err = l.tick(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if l.open && l.due() {
@@ -156,6 +167,17 @@ func (l *lane) turn(ctx context.Context) error {
 		l.allow()
 	}
 	return nil
+}
+
+// awaitJoin waits a while for a join that is pending.
+func (l *lane) awaitJoin(ctx context.Context) error {
+	wait, cancel := l.host.bound(ctx, tickEvery)
+	defer cancel()
+	l.calls.wakes(cancel)
+	if l.calls.joining.Load() { // else its end came before there was anything to wake
+		<-wait.Done()
+	}
+	return l.arrange(ctx)
 }
 
 // allow lets a rebalance that waits go on.
@@ -234,11 +256,12 @@ func (l *lane) ensureOpen(ctx context.Context) error {
 }
 
 // clean empties the transaction that a revoke between transactions has flagged as failed: it
-// could only abort. The end of it takes the client back to its committed offsets, so what was
-// just polled comes again; a partition without a committed offset has nothing to come back to.
-// It returns whether the poll is void.
+// could only abort; and one that would begin while a join is pending, which could not end. The end
+// of it takes the client back to its committed offsets, so what was just polled comes again; a
+// partition without a committed offset has nothing to come back to. It returns whether the poll is
+// void.
 func (l *lane) clean(ctx context.Context, fetches kgo.Fetches) (bool, error) {
-	if !l.dirty || l.open {
+	if l.open || !l.dirty && !l.calls.joining.Load() {
 		return false, nil
 	}
 	var fresh error

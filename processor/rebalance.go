@@ -15,6 +15,9 @@ import (
 type calls struct {
 	rebalance atomic.Bool // a rebalance waits for AllowRebalance
 	joined    atomic.Bool // the group has said at least once which partitions are ours
+	// joining: a join has been asked for and not been answered with partitions yet. The client holds
+	// the commits of a transaction back for as long, and that can be longer than one may last.
+	joining atomic.Bool
 
 	mu     sync.Mutex
 	events []moved
@@ -30,11 +33,19 @@ type moved struct {
 
 func (c *calls) assigned(_ context.Context, cl *kgo.Client, ps map[string][]int32) {
 	cl.PauseFetchPartitions(ps) // before the first fetch, until the state is restored
+	c.joining.Store(false)      // called with every join, also with nothing new
 	c.note(ps, true)
 	c.joined.Store(true)
 }
 
 func (c *calls) left(_ context.Context, _ *kgo.Client, ps map[string][]int32) { c.note(ps, false) }
+
+// OnGroupManageError is the client's hook for a membership that broke, in a join too. It will join
+// again; until then the lane polls, which is where the error comes.
+func (c *calls) OnGroupManageError(error) {
+	c.joining.Store(false)
+	c.interrupt()
+}
 
 func (c *calls) blocked(context.Context, *kgo.Client) {
 	c.rebalance.Store(true)
@@ -66,6 +77,7 @@ func (c *calls) note(ps map[string][]int32, came bool) {
 // visits of a partition that another member has, and no broker would refuse it: the offsets are
 // checked for our generation, not for our partitions.
 func (c *calls) joins(owned map[string][]int32) {
+	c.joining.Store(true)
 	still := map[tp]bool{}
 	for topic, ids := range owned {
 		for _, id := range ids {
