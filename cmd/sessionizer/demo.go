@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,9 @@ func (a *app) demo(ctx context.Context, o demo.Config, asJSON bool) error {
 		TimeoutMs:         max(cfg.Session.Timeout, cfg.Session.MobileTimeout).Milliseconds(),
 		OutOfOrderMs:      cfg.Time.OutOfOrder.Milliseconds(),
 		FutureToleranceMs: cfg.Time.FutureTolerance.Milliseconds(),
+		Indexed: slices.ContainsFunc(cfg.Output.Fields, func(field string) bool {
+			return field == "standard" || field == "full" || field == "eventIndex"
+		}),
 	}
 	screen := newDemoScreen(a.stderr, &o)
 	o.Watch, o.Halt = screen.show, a.halt

@@ -31,7 +31,7 @@ type Config struct {
 	// Processor is the pipeline. Brokers, Dial, Halt, UntilEnd, StateDir and
 	// State.FS are the demo's own.
 	Processor processor.Config
-	Audit     audit.Config
+	Audit     audit.Config // Started and Headers are as the pipeline is
 
 	// Network replaces the loopback interface; nil: it is used. Tests run the
 	// demo in virtual time.
@@ -151,6 +151,7 @@ func Run(ctx context.Context, c Config) (*Verdict, error) {
 	c.Processor.Brokers = cluster.ListenAddrs()
 	c.Processor.StateDir = "state"
 	c.Processor.State.Cache = stateCache
+	c.Audit.Started, c.Audit.Headers = c.Processor.Rules.Started, c.Processor.Headers
 	d := &demo{
 		config: c, random: rand.New(rand.NewPCG(c.Seed, 2)), begun: time.Now(),
 	}

@@ -4,6 +4,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -71,6 +72,55 @@ func TestRun_CrashesAndLosesNothing(t *testing.T) {
 		}
 		if phases[Feeding] == 0 {
 			t.Errorf("phases %v", phases)
+		}
+	})
+}
+
+// Rules, announced visits and headers through crashes: identify calls are attached to the session
+// they touch, screens go nowhere.
+func TestRun_RulesHoldThroughCrashes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := demoConfig(t)
+		c.For = 8 * time.Second
+		profile, err := schemas.LoadProfile("krenalis")
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := func(text string) schemas.Match {
+			return schemas.Match{Conditions: []schemas.Condition{{
+				Path: "type", Test: schemas.TestOneOf,
+				Values: []schemas.Value{{Kind: schemas.ValueString, Text: text}},
+			}}}
+		}
+		c.Processor.Codec, err = schemas.NewCodec(schemas.Config{
+			Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000,
+			Rules: []schemas.Match{is("identify"), is("screen")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules := *c.Processor.Rules
+		rules.Effects = []session.Effect{{Class: session.ClassAttach}, {Drop: true}}
+		rules.Started = true
+		if err := rules.Compile(); err != nil {
+			t.Fatal(err)
+		}
+		c.Processor.Rules, c.Processor.Headers = &rules, true
+		c.Audit.Indexed = true
+		c.Audit.Dropped = func(value []byte) bool {
+			var e struct{ Type string }
+			return json.Unmarshal(value, &e) == nil && e.Type == "screen"
+		}
+		v, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Err(); err != nil {
+			t.Errorf("%v: %v", err, v.Findings)
+		}
+		if v.Dropped == 0 || v.Attached == 0 || v.Started != v.Sessions ||
+			v.EventsOut+v.DeadLetters+v.Dropped != v.EventsIn {
+			t.Errorf("%+v", v)
 		}
 	})
 }

@@ -139,6 +139,9 @@ func (d *demo) readVisits(ctx context.Context) error {
 			return fmt.Errorf("read the visits: %w", err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
+			if !bytes.Contains(r.Value, []byte(`"event":"Visit Ended"`)) {
+				return // it has only begun
+			}
 			d.visits.Add(1)
 			d.lastVisit.Store(&r.Value)
 		})
