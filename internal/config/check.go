@@ -65,9 +65,14 @@ func (l *loader) checkTopics() {
 		use{"dead_letters.topic", c.DeadLetters.Topic})
 	for i, u := range uses {
 		for _, before := range uses[:i] {
-			if u.topic == before.topic {
+			switch {
+			case u.topic == before.topic:
 				l.cross(faultf("%s and %s are both the topic %s", before.key, u.key, u.topic),
 					before.key, u.key)
+			case metricName(u.topic) == metricName(before.topic):
+				// A broker has one metric for both and refuses to make the second.
+				l.cross(faultf("%s and %s differ only in '.' and '_': Kafka has no two such topics",
+					before.topic, u.topic), before.key, u.key)
 			}
 		}
 	}
@@ -78,13 +83,19 @@ func (l *loader) checkTopics() {
 				topicNameMax), "kafka.group", "input.topics")
 		}
 		for _, u := range uses {
-			if u.topic == name {
-				l.cross(faultf("%s is the name of the changelog of %s", name, topic),
-					"kafka.group", u.key)
+			switch {
+			case u.topic == name:
+				l.cross(faultf("%s is the name of the changelog of %s", name, topic), "kafka.group", u.key)
+			case metricName(u.topic) == metricName(name):
+				l.cross(faultf("%s and the changelog %s differ only in '.' and '_': Kafka has no two such "+
+					"topics", u.topic, name), "kafka.group", u.key)
 			}
 		}
 	}
 }
+
+// metricName is a topic's name as a broker's metrics have it.
+func metricName(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
 
 func (l *loader) checkTimes() {
 	c := &l.config

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -246,6 +248,14 @@ var faultCases = []struct {
 		[]string{`--set: dead_letters.topic: visits.topic and dead_letters.topic are both the topic x`}},
 	{"TheOutputIsTheChangelog", inFile("output:\n  topic: sessionizer-events-changelog\n"), []string{
 		`sessionizer.yaml:2: output.topic: sessionizer-events-changelog is the name of the changelog of events`}},
+	{"TopicsThatDifferOnlyInDots", inFile("visits:\n  topic: events_sessionized\n"), []string{
+		`sessionizer.yaml:2: visits.topic: events.sessionized and events_sessionized differ only in ` +
+			`'.' and '_': Kafka has no two such topics`}},
+	{"TheOutputIsTheChangelogButForDots", inFile("output:\n  topic: sessionizer.events.changelog\n" +
+		"kafka: {group: sessionizer_events}\ninput: {topics: [x]}\n" +
+		"visits: {topic: sessionizer.events-x-changelog}\n"), []string{
+		`sessionizer.yaml:5: visits.topic: sessionizer.events-x-changelog and the changelog ` +
+			`sessionizer_events-x-changelog differ only in '.' and '_': Kafka has no two such topics`}},
 	{"LatenessBelowOutOfOrder", inFile("time:\n  lateness: 30s\n  out_of_order: 1m\n"), []string{
 		`sessionizer.yaml:3: time.out_of_order: time.lateness (30s) is less than time.out_of_order (1m)`}},
 	{"LatenessBelowTheDefaultOutOfOrder", inFile("time:\n  lateness: 30s\n"), []string{
@@ -477,5 +487,27 @@ func TestDistance_CountsEditsAndSwaps(t *testing.T) {
 		if got := distance(c.a, c.b); got != c.want {
 			t.Errorf("%s to %s: got %d, want %d", c.a, c.b, got, c.want)
 		}
+	}
+}
+
+// The golden file is what people see who make every kind of mistake at once.
+func TestLoad_EveryFaultIsToldAtOnce(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "faults.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, faults := world{file: "faults.yaml", files: map[string]string{"faults.yaml": string(text)}}.load()
+	golden := filepath.Join("testdata", "faults.txt")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, []byte(faults.Error()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := faults.Error() + "\n"; got != string(want) {
+		t.Fatalf("got\n%s", got)
 	}
 }

@@ -78,6 +78,9 @@ func (f Fault) String() string {
 	return b.String()
 }
 
+// faultsMax bounds what is told of one file: nobody reads on.
+const faultsMax = 1_000
+
 // Faults is every fault of a configuration, in the order of the sources and
 // of the lines in the file. As an error it is never empty.
 type Faults []Fault

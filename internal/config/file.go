@@ -106,7 +106,7 @@ func lineOf(message string) (line int, rest string) {
 // mapping reads a section; prefix is "" at the top, else "kafka." or the like.
 func (r *fileReader) mapping(prefix string, node *yaml.Node) {
 	seen := map[string]int{}
-	for i := 0; i+1 < len(node.Content); i += 2 {
+	for i := 0; i+1 < len(node.Content) && len(r.faults) < faultsMax; i += 2 {
 		name, content := node.Content[i], node.Content[i+1]
 		if name.Kind != yaml.ScalarNode || name.ShortTag() != "!!str" {
 			r.fault(name.Line, strings.TrimSuffix(prefix, "."), r.keyFault(name))

@@ -10,6 +10,9 @@ func Nearest(name string, candidates []string) string { return nearest(name, can
 // enough to be what was meant. A name that was right but for the section it
 // stands in (timeout instead of session.timeout) is near.
 func nearest(name string, candidates []string, separator string) string {
+	if len(name) > nearestMax {
+		return ""
+	}
 	best, bestDistance := "", len(name)/3+2
 	for _, c := range candidates {
 		d := distance(name, c)
@@ -33,6 +36,9 @@ func last(name, separator string) string {
 	}
 	return name[strings.LastIndex(name, separator)+1:]
 }
+
+// nearestMax bounds the names that are compared: no key is as long.
+const nearestMax = 100
 
 // distance is the number of bytes inserted, deleted, replaced, or swapped with
 // their neighbour that turn a into b (optimal string alignment).

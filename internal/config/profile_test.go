@@ -111,6 +111,8 @@ write:
 			`my/mine.yaml:1: is no YAML: did not find expected node content`}},
 		{"Empty", "", "profile: my/mine.yaml\n",
 			[]string{`profile my/mine.yaml: is empty: want a mapping of keys`}},
+		{"AnAlias", mine + "remove: &a [x]\nmobile:\n  channels: *a\n", "profile: my/mine.yaml\n",
+			[]string{`my/mine.yaml:17: aliases and merge keys are not understood: write the value out`}},
 		{"NoFile", mine, "lanes: 1\nprofile: ./other.yaml\n", []string{
 			`sessionizer.yaml:2: profile: read ./other.yaml: file does not exist`}},
 	} {

@@ -22,7 +22,7 @@ type profileFile struct {
 func parseProfile(name string, document []byte) *profileFile {
 	r := fileReader{layer: layerProfile, name: name}
 	p := &profileFile{name: name, root: r.root(document)}
-	if p.root != nil {
+	if p.root != nil && r.refuseAliases(p.root) {
 		profile, err := schemas.ParseProfile(document)
 		p.profile = profile
 		var faults schemas.ProfileFaults
@@ -37,6 +37,21 @@ func parseProfile(name string, document []byte) *profileFile {
 	}
 	p.faults = r.faults
 	return p
+}
+
+// refuseAliases reports whether there are none: they are how a small file grows
+// without bound.
+func (r *fileReader) refuseAliases(node *yaml.Node) bool {
+	if node.Kind == yaml.AliasNode {
+		r.fault(node.Line, "", faultf("aliases and merge keys are not understood: write the value out"))
+		return false
+	}
+	for _, inner := range node.Content {
+		if !r.refuseAliases(inner) {
+			return false
+		}
+	}
+	return true
 }
 
 // profileFault names what was probably meant, else all that could be.

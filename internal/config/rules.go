@@ -70,6 +70,9 @@ func (l *loader) applyRules(v value) {
 	var rules []Rule
 	named := map[string]int{}
 	for i, item := range items {
+		if len(l.faults) >= faultsMax {
+			break
+		}
 		r := Rule{key: fmt.Sprintf("%s[%d]", rulesKey, i), origin: item.origin, raw: item,
 			lines: map[string]int{}}
 		r.Name = r.key

@@ -42,14 +42,16 @@ func oneOfValues(m member) (schemas.Condition, *fault) {
 	if m.shape == scalar {
 		items = []value{m.value}
 	}
+	seen := map[schemas.Value]bool{}
 	for _, item := range items {
 		one, f := asValue(item)
 		if f != nil {
 			return c, f
 		}
-		if slices.Contains(c.Values, one) {
+		if seen[one] {
 			return c, faultf("%s is given twice", item.describe())
 		}
+		seen[one] = true
 		c.Values = append(c.Values, one)
 	}
 	return c, nil
