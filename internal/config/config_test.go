@@ -492,11 +492,12 @@ func TestDistance_CountsEditsAndSwaps(t *testing.T) {
 
 // The golden file is what people see who make every kind of mistake at once.
 func TestLoad_EveryFaultIsToldAtOnce(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "faults.yaml"))
+	const name = "faults.yaml"
+	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, faults := world{file: "faults.yaml", files: map[string]string{"faults.yaml": string(text)}}.load()
+	_, _, faults := world{file: name, files: map[string]string{name: string(text)}}.load()
 	golden := filepath.Join("testdata", "faults.txt")
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		if err := os.WriteFile(golden, []byte(faults.Error()+"\n"), 0o600); err != nil {
