@@ -157,3 +157,13 @@ func TestKeys_TheRulesOfAProfileAreInForce(t *testing.T) {
 		t.Errorf("%d visits with a background timeout of a minute, want 1", n)
 	}
 }
+
+// Lines of a file have no record key, wherever it is asked for.
+func TestKeys_AProfileThatReadsRecordKeysIsRefusedForFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, ".", "mine.yaml", "name: mine\npaths: {anonymous_id: $key}\n")
+	r := sessionizer(t, stampLines("10:00:00"), "stamp", "--set", "profile=./mine.yaml")
+	if r.code != exitUsage || !strings.Contains(r.stderr, "paths.anonymous_id is $key alone") {
+		t.Fatalf("%+v", r)
+	}
+}

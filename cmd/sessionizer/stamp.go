@@ -94,7 +94,10 @@ func (a *app) stamp(ctx context.Context, o *stampOptions) error {
 // refuseKeyPath finds that anonymous ids would come from record keys, which
 // lines of a file do not have.
 func (a *app) refuseKeyPath(cfg *config.Config) error {
-	paths := cfg.Paths["anonymous_id"]
+	paths, err := cfg.PathsOf("anonymous_id")
+	if err != nil {
+		return err
+	}
 	if !slices.Contains(paths, schemas.KeyPath) {
 		return nil
 	}

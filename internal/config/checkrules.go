@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sessionizer/session"
@@ -15,6 +16,7 @@ func (l *loader) checkRules() {
 	for i := range l.config.Rules {
 		r := &l.config.Rules[i]
 		l.checkRuleTimes(r)
+		l.checkRulePaths(r)
 		var texts []string
 		for _, c := range r.When {
 			texts = append(texts, fmt.Sprintf("%#v", c))
@@ -37,6 +39,25 @@ func (l *loader) checkRules() {
 		}
 		if len(r.When) == 0 && everything < 0 && r.raw.has(ruleWhen) {
 			everything = i
+		}
+	}
+}
+
+// checkRulePaths warns of a condition that takes the name of a path for the
+// member that is read there: user_id for userId.
+func (l *loader) checkRulePaths(r *Rule) {
+	names := pathNames()
+	for _, m := range r.raw.member(ruleWhen).members {
+		if !slices.Contains(names, m.name) {
+			continue
+		}
+		paths, given := l.config.Paths[m.name]
+		if !given {
+			paths = l.profile.Paths[m.name]
+		}
+		if len(paths) > 0 && !slices.Contains(paths, m.name) {
+			l.warnRule(r, ruleWhen+"."+m.name, faultf("is a member of that name; what paths.%s "+
+				"stands for is %s", m.name, strings.Join(paths, ", ")))
 		}
 	}
 }

@@ -70,16 +70,12 @@ func (c *Config) SessionRules() (*session.Rules, error) {
 
 // Codec is the codec of the profile as the configuration changes it.
 func (c *Config) Codec() (*schemas.Codec, error) {
-	profile := c.profile
-	if profile == nil {
-		p, err := schemas.LoadProfile(c.Profile)
-		if err != nil {
-			return nil, err
-		}
-		profile = &p
+	profile, err := c.loadProfile()
+	if err != nil {
+		return nil, err
 	}
 	config := schemas.Config{
-		Profile: *profile, Paths: c.Paths,
+		Profile: profile, Paths: c.Paths,
 		IDType: c.idType(),
 		Fields: c.Output.Fields, FutureTolerance: millis(c.Time.FutureTolerance),
 		Limits: schemas.Limits{
@@ -100,6 +96,23 @@ func (c *Config) Codec() (*schemas.Codec, error) {
 		config.TimeSources = append(config.TimeSources, source)
 	}
 	return schemas.NewCodec(config)
+}
+
+func (c *Config) loadProfile() (schemas.Profile, error) {
+	if c.profile != nil {
+		return *c.profile, nil
+	}
+	return schemas.LoadProfile(c.Profile)
+}
+
+// PathsOf returns the paths in force for a name: those of paths.NAME, else the
+// profile's; nil: there are none.
+func (c *Config) PathsOf(name string) ([]string, error) {
+	if paths, given := c.Paths[name]; given {
+		return paths, nil
+	}
+	profile, err := c.loadProfile()
+	return profile.Paths[name], err
 }
 
 func (c *Config) idType() session.IDType {

@@ -226,6 +226,8 @@ rules:
     class: extend
   - when: {event: b}
     start: true
+  - when: {user_id: ana}
+    end: true
 `).load()
 	want := []string{
 		`sessionizer.yaml:2: session.max_duration: 10m is less than session.timeout (30m): a session of ` +
@@ -235,6 +237,9 @@ rules:
 			`session of that length ends however short its silences are`,
 		`sessionizer.yaml:8: rules[1]: is never reached: rules[0] matches the same events`,
 		`sessionizer.yaml:12: rules[3]: is never reached: rules[2] matches every event`,
+		`sessionizer.yaml:14: rules[4].when.user_id: is a member of that name; what paths.user_id ` +
+			`stands for is userId`,
+		`sessionizer.yaml:14: rules[4]: is never reached: rules[2] matches every event`,
 	}
 	if err != nil || !reflect.DeepEqual(strings.Split(warnings.Error(), "\n"), want) {
 		t.Fatalf("%v\n%s", err, warnings.Error())
