@@ -79,7 +79,7 @@ config:
   session:
     timeout: 7 minutes
 paths:
-  anonymos_id: [who]
+  anonymous_di: [who]
 kinds:
   pages: [view]
 write:
@@ -87,7 +87,7 @@ write:
     objct: [id]
 `, "lanes: many\nprofile: my/mine.yaml\n", []string{
 			`my/mine.yaml:1: nme: no such key; did you mean name?`,
-			`my/mine.yaml:8: paths.anonymos_id: no such path; did you mean paths.anonymous_id?`,
+			`my/mine.yaml:8: paths.anonymous_di: no such path; did you mean paths.anonymous_id?`,
 			`my/mine.yaml:10: kinds.pages: no such key; did you mean kinds.page?`,
 			`my/mine.yaml:13: write[0].objct: no such key; did you mean write[0].object?`,
 			`sessionizer.yaml:1: lanes: want a whole number, found "many"`,

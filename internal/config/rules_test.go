@@ -26,7 +26,7 @@ rules:
       properties.step: {gt: five}
       type: []
       a..b: 1
-    clas: attach
+    klass: attach
   - when: {event: Logout}
     class: atach
     timeout: 15
@@ -67,7 +67,7 @@ sessionizer.yaml:9: rules[1].when.context.locale.prefix: is empty
 sessionizer.yaml:10: rules[1].when.properties.step.gt: want a number, found "five"
 sessionizer.yaml:11: rules[1].when.type: the list is empty: no event has any of it
 sessionizer.yaml:12: rules[1].when.a..b: path "a..b": an empty name
-sessionizer.yaml:13: rules[1].clas: no such key; did you mean rules[1].class?
+sessionizer.yaml:13: rules[1].klass: no such key; did you mean rules[1].class?
 sessionizer.yaml:15: rules[2].class: want start, extend, attach or ignore, found "atach"; did you mean attach?
 sessionizer.yaml:16: rules[2].timeout: want a duration such as 250ms, 30s, 30m, 24h or 7d: 15 has no unit
 sessionizer.yaml:17: rules[3]: does nothing: want timeout, class, start, end, max_duration or drop
