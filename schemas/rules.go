@@ -255,9 +255,12 @@ func (to *condition) compileOrders(comparisons []Comparison) error {
 // firstRule returns the position + 1 of the first rule that holds for the event; 0: none does.
 func (c *Codec) firstRule(value []byte, sc *Scanned) uint16 {
 	if len(sc.asked) != c.rulesPlaces {
-		sc.asked = make([][]byte, c.rulesPlaces)
+		sc.asked, sc.isAsked = make([][]byte, c.rulesPlaces), false
 	}
-	clear(sc.asked)
+	if sc.isAsked {
+		clear(sc.asked)
+		sc.isAsked = false
+	}
 rules:
 	for i := range c.rules {
 		for k := range c.rules[i] {
@@ -297,7 +300,7 @@ func (sc *Scanned) askedText(value []byte, s *slot, asked int32) []byte {
 		return value[s.start+1 : s.end-1]
 	}
 	if sc.asked[asked] == nil {
-		sc.asked[asked] = sc.text(value, s)
+		sc.asked[asked], sc.isAsked = sc.text(value, s), true
 	}
 	return sc.asked[asked]
 }

@@ -132,6 +132,25 @@ func TestTheFirstRuleThatHoldsCounts(t *testing.T) {
 	}
 }
 
+func TestRulesForgetTheEventBefore(t *testing.T) {
+	c := newCodec(t, Config{Rules: []Match{rule(oneOf("x", textValue("a"))),
+		rule(oneOf("x", textValue("b"))), rule(prefixed("y", "c"), globbed("y", "*d"))}})
+	sc := &Scanned{}
+	for _, i := range []struct {
+		members string
+		want    uint16
+	}{
+		{`"x":"\u0061"`, 1}, {`"x":"\u0062","y":"\u0063d"`, 2}, {`"y":"cd"`, 3}, {`"y":"\u0063e"`, 0},
+		{`"y":"\u0063d"`, 3}, {`"x":"a","y":"\u0063d"`, 1}, {`"z":0`, 0}, {`"x":"\u0062"`, 2},
+	} {
+		value := []byte(`{"anonymousId":"a",` + i.members + `}`)
+		bad := c.Scan(value, Record{Timestamp: recordTime}, sc)
+		if bad != nil || sc.Event.Rule != i.want {
+			t.Errorf("%s: rule %d, %v; want %d", i.members, sc.Event.Rule, bad, i.want)
+		}
+	}
+}
+
 func TestFaultsOfRulesNameRuleAndKey(t *testing.T) {
 	long := strings.Repeat("?", globPartMax+1)
 	_, err := NewCodec(Config{Profile: elementProfile(), Rules: []Match{

@@ -19,6 +19,7 @@ type Scanned struct {
 	made     []byte // what sessions collect
 	campaign []campaignMember
 	asked    [][]byte // texts of the places that rules ask, where they hold escapes
+	isAsked  bool     // some of them are there
 	removed  []int32  // by place: members a splice removed from the object it is in
 }
 
