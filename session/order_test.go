@@ -207,12 +207,13 @@ func TestTimersAndTheWallClockChangeNoSession(t *testing.T) {
 }
 
 // TestEveryRevisionIsSentOnce holds: exactly one record per id and revision, ascending by one,
-// unless the key starts anew or an id is used again that is remembered no more.
+// unless the key starts anew or an id is used again that is remembered no more; and where they are
+// wanted one that the visit has started, with the start flag.
 func TestEveryRevisionIsSentOnce(t *testing.T) {
 	const keys = 2_000
 	base := rand.Uint64()
 	t.Logf("seeds from %d", base)
-	records := 0
+	records, begun := 0, 0
 	for i := range uint64(keys) {
 		seed := base + i
 		k := newRandomKey(seed)
@@ -236,6 +237,17 @@ func TestEveryRevisionIsSentOnce(t *testing.T) {
 			m.step(t, &e)
 			check(m.out.Before)
 			check(m.out.After)
+			if isBegun := len(m.out.Begun) > 0; isBegun != (m.out.Stamp.Start && k.rules.Started) {
+				t.Fatalf("seed %d, rules %+v: started %t, start flag %t", seed, k.rules, isBegun,
+					m.out.Stamp.Start)
+			}
+			for _, b := range m.out.Begun {
+				isStamped := b.Session.ID.Equal(m.out.Stamp.ID) && b.Reason == m.out.Stamp.Reason
+				if !isStamped || b.Revision != 0 || b.AmendableUntil != NoTime {
+					t.Fatalf("seed %d, rules %+v: %s", seed, k.rules, endedText(&b))
+				}
+				begun++
+			}
 			if id := oracleID(m.out.Stamp.ID); m.out.Stamp.Start {
 				if starts[id] {
 					t.Fatalf("seed %d, rules %+v: %s starts twice", seed, k.rules, id)
@@ -247,7 +259,7 @@ func TestEveryRevisionIsSentOnce(t *testing.T) {
 		}
 		m.drain(t, f)
 	}
-	if records == 0 {
-		t.Fatal("no records: nothing was tried")
+	if records == 0 || begun == 0 {
+		t.Fatalf("%d ended, %d started: nothing was tried", records, begun)
 	}
 }

@@ -13,7 +13,8 @@
 //
 // step.go is the order of work, decide.go the one place that branches on the rules, with split.go
 // (what keeps an event from a session) and dedupe.go (what recognizes a duplicate); apply.go
-// carries the decision out, row.go and history.go are the bytes.
+// carries the decision out, collect.go is what a session takes from its events, row.go and
+// history.go are the bytes.
 package session
 
 import "bytes"
