@@ -38,6 +38,9 @@ func (r *caseResult) compareStamp(step *caseStep, got *stepResult) {
 			from = got.output
 		}
 		value := from.at(e.name)
+		if e.name == payloadName && got.output != nil {
+			value = map[string]any(got.output)
+		}
 		if rule, ok := value.(ruleName); ok {
 			value = rule.String()
 			if e.value.Value == fmt.Sprint(rule.number) {
