@@ -281,8 +281,8 @@ func (t *Topology) Refusal() error {
 }
 
 // Client returns a client for look-ups with a configuration's brokers and credentials.
-func Client(c *Config) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(c.clientOpts()...)
+func Client(c *Config, more ...kgo.Opt) (*kgo.Client, error) {
+	cl, err := kgo.NewClient(append(c.clientOpts(), more...)...)
 	if err != nil {
 		return nil, &StopError{What: "make the Kafka client", Cause: err}
 	}

@@ -45,6 +45,7 @@ type offlineOptions struct {
 	partition int32
 	memory    bool // the state needs no disk: there are few events
 	byKey     bool // the record key of visits is the anonymous id
+	endures   bool // where a policy says fail, there is a dead letter
 }
 
 // newOffline makes the engine that run has, of the same configuration.
@@ -76,10 +77,16 @@ func newOffline(cfg *config.Config, o offlineOptions) (e *offline, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the state: %w", err)
 	}
+	on := policy(cfg)
+	for reason, action := range on.On {
+		if o.endures && action == processor.Fail {
+			on.On[reason] = processor.DeadLetter
+		}
+	}
 	e.task = processor.NewTask(rules, codec, part, o.topic, o.partition, processor.Topics{
 		Output: outputRecords, Visits: visitRecords, DeadLetters: deadRecords,
 		VisitsByAnonymousID: o.byKey,
-	}, policy(cfg))
+	}, on)
 	return e, nil
 }
 

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionizer/internal/config"
+)
+
+// explainOptions are the flags and arguments of the explain command.
+type explainOptions struct {
+	key       string
+	source    string
+	isSource  bool // source was given, even if it is empty
+	files     []string
+	partition int32 // negative: any
+	json      bool
+}
+
+func (a *app) explainCommand() *cobra.Command {
+	o := explainOptions{partition: -1}
+	c := command(&cobra.Command{
+		Use:   "explain KEY",
+		Short: "Say why each event of a key went where it did",
+		Long: "Runs the events of the key's partition, or of files, through the very engine of run, and\n" +
+			"shows for each event of the key, an anonymous id: the gap to its session, the timeout in\n" +
+			"force, the rule that matched, the session, and why. It reads and writes nothing: no\n" +
+			"consumer group, no offsets. Exit code 1: there is no event of the key.",
+		Example: "  sessionizer explain 9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91 --file events.ndjson\n" +
+			"  sessionizer explain 9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91 --json < /dev/null --file events.ndjson",
+		Args: cobra.ExactArgs(1),
+	}, func(cmd *cobra.Command, args []string) error {
+		o.key, o.isSource = args[0], cmd.Flags().Changed("source")
+		return a.explain(cmd.Context(), &o)
+	})
+	c.Flags().StringArrayVar(&o.files, "file", nil,
+		"read NDJSON `FILE` instead of Kafka, - for standard input; several are one log")
+	c.Flags().StringVar(&o.source, "source", "", "only the key of this source (default: of any)")
+	c.Flags().Int32Var(&o.partition, "partition", -1,
+		"read this partition (default: where the key's events are)")
+	c.Flags().BoolVar(&o.json, "json", false, "one JSON object a line")
+	return c
+}
+
+func (a *app) explain(ctx context.Context, o *explainOptions) error {
+	cfg, log, err := a.load(len(o.files) > 0)
+	if err != nil {
+		return err
+	}
+	if o.key == "" {
+		return usageError{errors.New("the key is empty: want an anonymous id")}
+	}
+	if o.partition < -1 {
+		return usageError{fmt.Errorf("--partition %d: want 0 or more", o.partition)}
+	}
+	out := newOutput("/dev/stdout", a.stdout)
+	tell := explainer(out, cfg, o)
+	if len(o.files) > 0 {
+		err = a.explainFiles(ctx, cfg, o, tell)
+	} else {
+		err = a.explainTopics(ctx, cfg, log, o, tell)
+	}
+	return errors.Join(err, out.close())
+}
+
+// explainer writes the lines of an explanation.
+func explainer(w io.Writer, cfg *config.Config, o *explainOptions) func(*explained) error {
+	if o.json {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		return func(x *explained) error { return encoder.Encode(x) }
+	}
+	text := &explainText{w: w, hasRules: len(ruleNames(cfg)) > 0}
+	return text.line
+}
+
+// explainFiles explains lines as stamp would decide them.
+func (a *app) explainFiles(
+	ctx context.Context, cfg *config.Config, o *explainOptions, tell func(*explained) error,
+) (err error) {
+	if o.partition >= 0 {
+		return usageError{errors.New("--partition is for Kafka: leave it out with --file")}
+	}
+	if err := a.refuseKeyPath(cfg); err != nil {
+		return err
+	}
+	inputs, err := a.openInputs(ctx, o.files)
+	if err != nil {
+		return err
+	}
+	defer closeInputs(inputs)
+	f, err := newFollower(cfg, o, cfg.Input.Topics[0], 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.engine.close()) }()
+	f.tell = tell
+	for _, in := range inputs {
+		if err := f.file(ctx, in, int(cfg.Limits.Record)); err != nil {
+			if errors.Is(err, context.Canceled) {
+				err = fmt.Errorf("interrupted in %s", in.name)
+			}
+			return err
+		}
+	}
+	if f.events == 0 {
+		return fmt.Errorf("explain %s: no event of this key in %s lines", o.key, grouped(f.read))
+	}
+	return f.end(true)
+}
+
+// file follows the lines of one input.
+func (f *follower) file(ctx context.Context, in stampInput, limit int) error {
+	file, err := in.open()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", in.name, cause(err))
+	}
+	defer file.Close()
+	lines := newLineReader(&waiting{in: file, before: ctx.Err}, limit)
+	if err := lines.begin(); err != nil {
+		return fmt.Errorf("read %s: %w", in.name, cause(err))
+	}
+	for {
+		l, err := lines.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read %s: %w", in.name, cause(err))
+		case l.cut, blank(l.text): // beyond the limit: a dead letter, which nobody has read
+			f.lines++
+			continue
+		}
+		r := &kgo.Record{Offset: f.lines, Value: l.text}
+		f.lines++
+		if err := f.step(r, explainedPlace{File: in.name, Line: l.number}); err != nil {
+			return fmt.Errorf("%s:%d: %w", in.name, l.number, err)
+		}
+	}
+}
