@@ -215,5 +215,11 @@ func idValue(id session.ID) any {
 	return number(id.Int)
 }
 
-// ruleNames are the names of the rules in force; empty: a rule has none.
-func ruleNames(*config.Config) []string { return nil }
+// ruleNames are the names of the rules in force.
+func ruleNames(cfg *config.Config) []string {
+	var names []string
+	for i := range cfg.Rules {
+		names = append(names, cfg.Rules[i].Name)
+	}
+	return names
+}

@@ -198,13 +198,13 @@ func (u *caseUpdate) lengthen(want *wantVisits, more []members) {
 // stampText is what an update says of an event of which nothing was said.
 func (r *caseResult) stampText(got *stepResult) string {
 	var parts []string
-	names := []string{"index", "start", "reason", "late", "duplicate"}
+	names := []string{"index", "start", "reason", "late", "duplicate", "rule"}
 	switch got.stamp["state"] {
 	case "in_session":
 	case stateDeadLetter:
 		names = []string{"deadLetter"}
 	default:
-		names = []string{"state"}
+		names = []string{"state", "rule"}
 	}
 	for _, name := range names {
 		if value := got.stamp.at(name); value != nil {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/cockroachdb/datadriven"
 )
@@ -90,5 +91,22 @@ func TestTest_AnUpdateReplacesTheFileAsAWhole(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Fatalf("%v, %v", left, err)
+	}
+}
+
+// A terminal of 120 columns shows an explanation as it is.
+func TestExplain_FitsATerminal(t *testing.T) {
+	lines := 0
+	for line := range strings.Lines(read(t, "testdata/commands", "explain.txt")) {
+		text, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "out  ")
+		if !ok || strings.HasPrefix(text, "{") {
+			continue
+		}
+		if lines++; utf8.RuneCountInString(text) > 120 {
+			t.Errorf("%d columns: %s", utf8.RuneCountInString(text), text)
+		}
+	}
+	if lines == 0 {
+		t.Error("no explanation found")
 	}
 }

@@ -41,6 +41,7 @@ type explained struct {
 	Decision  string            `json:"decision,omitempty"`
 	Reason    string            `json:"reason,omitempty"`
 	Message   string            `json:"message,omitempty"` // of a dead letter
+	Closed    string            `json:"closed,omitempty"`  // what had closed the session near by
 	GapMs     *session.Millis   `json:"gapMs,omitempty"`
 	TimeoutMs *session.Millis   `json:"timeoutMs,omitempty"`
 	Rule      *explainedRule    `json:"rule,omitempty"`
@@ -60,7 +61,7 @@ type explained struct {
 	OpenUntil string `json:"openUntil,omitempty"` // event time above which its visit ends
 }
 
-// explainedPlace is where an event was read.
+// explainedPlace is where an event was read; of a visit the event at which it was decided.
 type explainedPlace struct {
 	Topic     string `json:"topic,omitempty"`
 	Partition *int32 `json:"partition,omitempty"`
@@ -163,6 +164,9 @@ func (f *follower) within(x *explained, e *session.Event, out *session.Outcome) 
 		timeout = near.timeoutMs
 		if stamp.Start {
 			gap = near.distance(e.Time)
+		}
+		if stamp.Reason == session.ReasonInactivity && gap <= timeout {
+			x.Closed = near.ended // by a rule or an earlier split: its timeout had no say
 		}
 	}
 	if near != nil || !stamp.Start {

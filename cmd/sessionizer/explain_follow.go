@@ -27,7 +27,8 @@ type follower struct {
 	lines    int64 // of files, blank ones too
 	sessions []*followed
 
-	// What the step in hand has made.
+	// The step in hand: where its record was, and what it has made.
+	at            explainedPlace
 	before, after []visitRecord // of the key
 	isBehind      bool          // the event itself has come out
 	dead          *schemas.BadInput
@@ -126,7 +127,8 @@ func (f *follower) step(r *kgo.Record, at explainedPlace) error {
 	if x == nil && out == nil && !r.Attrs.IsControl() {
 		x = f.unread(r)
 	}
-	if err := f.report(r, at, x); err != nil {
+	f.at = at
+	if err := f.report(r, x); err != nil {
 		return err
 	}
 	f.before, f.after, f.isBehind = f.before[:0], f.after[:0], true
@@ -143,13 +145,13 @@ func (f *follower) step(r *kgo.Record, at explainedPlace) error {
 }
 
 // report tells of the event, and of the visits around it.
-func (f *follower) report(r *kgo.Record, at explainedPlace, x *explained) error {
+func (f *follower) report(r *kgo.Record, x *explained) error {
 	if err := f.tellVisits(f.before); err != nil {
 		return err
 	}
 	if x != nil {
 		f.events++
-		x.explainedPlace = at
+		x.explainedPlace = f.at
 		f.describe(x, r.Value)
 		if f.dead != nil {
 			x.Decision, x.Reason = decisionDeadLetter, string(f.dead.Reason)
@@ -214,7 +216,9 @@ func (f *follower) tellVisits(visits []visitRecord) error {
 			s.isOpen = false
 			s.isMerged = s.isMerged || s.ended == session.ReasonMerged.String()
 		}
-		x := &explained{Kind: kindVisit, Record: v.text, visit: v.members}
+		x := &explained{
+			Kind: kindVisit, explainedPlace: f.at, Record: v.text, visit: v.members,
+		}
 		if into := v.at("mergedInto"); into != nil {
 			x.into = f.byID(source, into)
 		}
@@ -237,7 +241,9 @@ func (f *follower) session(source, uuid string) *followed {
 
 // byID is the session of an id as it is written; nil: it was before all that is known.
 func (f *follower) byID(source string, id any) *followed {
-	i := slices.IndexFunc(f.sessions, func(s *followed) bool { return s.id == id && s.source == source })
+	i := slices.IndexFunc(f.sessions, func(s *followed) bool {
+		return s.id == id && s.source == source
+	})
 	if i < 0 {
 		return nil
 	}
@@ -247,6 +253,7 @@ func (f *follower) byID(source string, id any) *followed {
 // end tells what is open: at the end of files time runs on, a partition's goes on later.
 func (f *follower) end(runsOn bool) error {
 	if runsOn {
+		f.at.Line = 0 // behind all of them
 		f.after, f.isBehind = f.after[:0], true
 		if err := f.engine.finish(); err != nil {
 			return err

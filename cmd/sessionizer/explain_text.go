@@ -28,7 +28,7 @@ const (
 	eventWidth   = 26
 	gapWidth     = 8
 	timeoutWidth = 7
-	ruleWidth    = 14
+	ruleWidth    = 17 // snowplow rules[1]
 	sessionWidth = 7
 )
 
@@ -40,6 +40,7 @@ func (t *explainText) line(x *explained) error {
 		t.head(&b, x)
 		t.event(&b, x)
 	case kindVisit:
+		t.head(&b, x)
 		t.visit(&b, x)
 	case kindSession:
 		if t.sessions++; t.sessions == 1 {
@@ -74,8 +75,14 @@ func (t *explainText) head(b *strings.Builder, x *explained) {
 	}
 }
 
-func (t *explainText) columns(b *strings.Builder, at, event, gap, timeout, rule, of, decision string) {
-	fmt.Fprintf(b, "%s  %s  %s  %s  ", padded(at, timeWidth), padded(event, eventWidth),
+func (t *explainText) columns(
+	b *strings.Builder, at, event, gap, timeout, rule, of, decision string,
+) {
+	width := eventWidth
+	if t.hasRules {
+		width -= 4 // for the decision
+	}
+	fmt.Fprintf(b, "%s  %s  %s  %s  ", padded(at, timeWidth), padded(event, width),
 		leading(gap, gapWidth), leading(timeout, timeoutWidth))
 	if t.hasRules {
 		fmt.Fprintf(b, "%s  ", padded(rule, ruleWidth))
@@ -113,10 +120,11 @@ func (x *explained) words() string {
 	case decisionMerged:
 		words = fmt.Sprintf("joins, takes in #%s", strings.Trim(strings.Join(
 			strings.Fields(fmt.Sprint(x.Merged)), ", #"), "[]"))
-	case decisionUnattached:
-		words = "unattached: no session near"
 	}
-	if x.Reason != "" {
+	switch {
+	case x.Closed != "":
+		words += ": after " + x.Closed
+	case x.Reason != "":
 		words += ": " + x.Reason
 	}
 	for _, note := range x.Notes {

@@ -57,7 +57,9 @@ func (a *app) explainTopics(
 	// Where the events are if the producers put them by their key, as they should.
 	likely := slices.Clone(all)
 	if o.partition < 0 {
-		likely = slices.DeleteFunc(likely, func(s stretch) bool { return s.partition != t.byKey(s.topic) })
+		likely = slices.DeleteFunc(likely, func(s stretch) bool {
+			return s.partition != t.byKey(s.topic)
+		})
 	}
 	found := false
 	for _, s := range likely {
@@ -158,7 +160,9 @@ func (t *topicsReader) follow(ctx context.Context, s stretch) (events int64, err
 // elsewhere looks through the other partitions, without the engine, and explains those that have
 // events of the key.
 func (t *topicsReader) elsewhere(ctx context.Context, all, but []stretch) (found bool, err error) {
-	rest := slices.DeleteFunc(slices.Clone(all), func(s stretch) bool { return slices.Contains(but, s) })
+	rest := slices.DeleteFunc(slices.Clone(all), func(s stretch) bool {
+		return slices.Contains(but, s)
+	})
 	_, codec, err := engine(t.cfg)
 	if err != nil {
 		return false, err

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Over Kafka an explanation has to find the partition by itself, must see what run would see, and
@@ -141,5 +142,27 @@ func TestExplain_SaysWhatItDoesNotFind(t *testing.T) {
 		if r.code != c.code || r.stdout != "" || !strings.Contains(r.stderr, c.stderr) {
 			t.Errorf("%v: %+v", c.args, r)
 		}
+	}
+}
+
+func TestExplain_NeedsNoMoreThanToReadTheInput(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var acls []kfake.ACL
+	for _, a := range documentedACLs() {
+		isRead := a.Operation == kmsg.ACLOperationRead || a.Operation == kmsg.ACLOperationDescribe
+		if a.Resource == kmsg.ACLResourceTypeTopic && a.Name == "events" && isRead {
+			acls = append(acls, a)
+		}
+	}
+	address, ca := secureCluster(t, nil, acls...)
+	r := sessionizer(t, "", append([]string{"explain", "a"}, secured(t, address, ca, password)...)...)
+	if len(acls) != 2 || r.code != exitFine || !strings.Contains(r.stdout, "opened: first") {
+		t.Fatalf("%+v", r)
+	}
+	address, ca = secureCluster(t, nil)
+	r = sessionizer(t, "", append([]string{"explain", "a"}, secured(t, address, ca, password)...)...)
+	if r.code != exitFailed || !strings.Contains(r.stderr, "not authorized") &&
+		!strings.Contains(r.stderr, "AUTHORIZATION") {
+		t.Fatalf("%+v", r)
 	}
 }
