@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -81,14 +82,15 @@ func runCase(c *testCase) (*caseResult, error) {
 		}
 		result.steps = append(result.steps, *r.now)
 	}
+	var broken error // not the case's fault
 	if err == nil {
 		r.now = &stepResult{}
-		err = r.engine.finish()
+		broken = r.engine.finish()
 		result.steps = append(result.steps, *r.now)
 		result.compare()
 	}
-	if closed := r.engine.close(); closed != nil {
-		return nil, fmt.Errorf("case %s: %w", c.name, closed)
+	if err := errors.Join(broken, r.engine.close()); err != nil {
+		return nil, fmt.Errorf("case %s: %w", c.name, err)
 	}
 	result.took = time.Since(begun)
 	return result, nil

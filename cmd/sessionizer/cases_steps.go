@@ -170,7 +170,7 @@ func (s *stepReader) event(
 
 // member puts an entry of an event into its payload.
 func (s *stepReader) member(payload *jsonObject, e caseEntry, key string) {
-	path := ""
+	var path string
 	switch {
 	case slices.Contains(stepNames(), e.name):
 		return
