@@ -87,11 +87,11 @@ func (u *caseUpdate) insert(mapping *yaml.Node, key, text string) {
 		for at > 0 && strings.IndexByte(" \t\r\n", u.source.text[at-1]) >= 0 {
 			at--
 		}
-		separator := ", "
+		entry := ", " + key + ":" + text
 		if u.source.text[at-1] == ',' {
-			separator = " "
+			entry = " " + key + ":" + text + ","
 		}
-		u.splice(at, at, separator+key+":"+text)
+		u.splice(at, at, entry)
 		return
 	}
 	at := u.source.lineEnd(end)
@@ -135,21 +135,30 @@ func (u *caseUpdate) shorten(want *wantVisits, n int) {
 		return
 	}
 	u.drop(want.visits[n:])
-	switch {
-	case n == 0:
-		colon, err := u.source.colon(want.key)
-		if !u.failed(want.key, err) {
-			u.splice(colon, end, " []")
+	if list.Style&yaml.FlowStyle == 0 {
+		if n == 0 {
+			u.fillEmpty(want.key)
 		}
-	case list.Style&yaml.FlowStyle != 0:
-		before, err := u.source.end(want.visits[n-1].node)
-		last, err2 := u.source.end(want.visits[len(want.visits)-1].node)
-		if !u.failed(list, err) && !u.failed(list, err2) {
-			u.splice(before, last, "")
-		}
-	default:
-		from := u.source.lines[want.visits[n].node.Line-1]
-		u.splice(from, min(u.source.lineEnd(end)+1, len(u.source.text)), "")
+		// The line feed in front goes: the one behind is where something else may be inserted.
+		from := u.source.lines[want.visits[n].node.Line-1] - 1
+		u.splice(from, u.source.lineEnd(end), "")
+		return
+	}
+	from := u.source.start(list) + 1
+	if n > 0 {
+		from, err = u.source.end(want.visits[n-1].node)
+	}
+	last, err2 := u.source.end(want.visits[len(want.visits)-1].node)
+	if !u.failed(list, err) && !u.failed(list, err2) {
+		u.splice(from, last, "")
+	}
+}
+
+// fillEmpty makes the value of a key the empty list; what was there goes in another splice.
+func (u *caseUpdate) fillEmpty(key *yaml.Node) {
+	colon, err := u.source.colon(key)
+	if !u.failed(key, err) {
+		u.splice(colon, colon, " []")
 	}
 }
 
