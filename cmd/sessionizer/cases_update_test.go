@@ -94,7 +94,8 @@ func (w *caseWriter) flowEvent(indent string, names bool) {
 	if names && w.IntN(4) == 0 {
 		parts = append(parts, "visits: "+w.one("[]", "[ ]", "[{index: 3}, {events: 2 }]", ""))
 	}
-	fmt.Fprintf(&w.b, "%s- {%s}%s\n", indent, strings.Join(parts, ", ")+w.one("", " ", ","), w.comment())
+	event := strings.Join(parts, ", ") + w.one("", " ", ",")
+	fmt.Fprintf(&w.b, "%s- {%s}%s\n", indent, event, w.comment())
 }
 
 // b2 keeps the indentation of a list once it has begun.
