@@ -2,10 +2,10 @@ package schemas
 
 import "bytes"
 
-// A campaign is an object of texts: the event's own (Segment's context.campaign), else what the
-// query of its URL says: utm_X is X, but utm_campaign is name, and the ids that ad networks add to
-// links. Members are in one order, whatever theirs was, so that two campaigns are the same if their
-// bytes are: the known ones, others by name, the click ids.
+// A campaign is an object of texts: the event's own (Segment's context.campaign, say), else what
+// the query of its URL says: the utm_* and the ids that ad networks add to links. In both utm_X is
+// X, and campaign is name. Members are in one order, whatever theirs was, so that two campaigns are
+// the same if their bytes are: the known ones, others by name, the click ids.
 
 // campaignMembersMax bounds a campaign: what has more members is none.
 const campaignMembersMax = 32
@@ -27,7 +27,7 @@ const rankOther = 6
 
 func rankOf(name []byte) int {
 	switch string(name) {
-	case "name":
+	case "name", "campaign":
 		return 0
 	case "source":
 		return 1
@@ -152,7 +152,7 @@ func (sc *Scanned) readCampaign(b []byte, depthMax int) bool {
 		case isNumberFirst(first):
 			text = b[start:i]
 		}
-		if !sc.setCampaign(name, text, false) {
+		if !sc.setCampaign(campaignName(name), text, false) {
 			return false
 		}
 	}
@@ -192,28 +192,23 @@ func (sc *Scanned) readQuery(url []byte) bool {
 				continue
 			}
 		}
-		if name = sc.campaignName(name); name != nil && !sc.setCampaign(name, text, true) {
+		known := campaignName(name)
+		if len(known) == len(name) && rankOf(name) <= rankOther {
+			continue // neither utm_* nor a click id
+		}
+		if !sc.setCampaign(known, text, true) {
 			return false
 		}
 	}
 	return true
 }
 
-// campaignName returns the name that a parameter of a query has in a campaign; nil: it has none.
-func (sc *Scanned) campaignName(name []byte) []byte {
-	switch {
-	case len(name) > len(utmPrefix) && string(name[:len(utmPrefix)]) == utmPrefix:
+// campaignName returns the name that a member or a parameter has in a campaign.
+func campaignName(name []byte) []byte {
+	if len(name) > len(utmPrefix) && string(name[:len(utmPrefix)]) == utmPrefix {
 		name = name[len(utmPrefix):]
-		if string(name) != "campaign" {
-			return name
-		}
-		n := len(sc.scratch)
-		sc.scratch = append(sc.scratch, "name"...)
-		return sc.scratch[n:len(sc.scratch):len(sc.scratch)]
-	case rankOf(name) > rankOther:
-		return name
 	}
-	return nil
+	return name
 }
 
 // unescapeQuery returns a part of a query with its escapes decoded; false: one is ill-formed.

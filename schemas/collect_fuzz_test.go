@@ -51,12 +51,25 @@ func campaignOfDecoded(v any) map[string]any {
 	found, _ := lookup(v, "c.campaign").(map[string]any)
 	made := map[string]any{}
 	for name, text := range found {
+		if rest, ok := strings.CutPrefix(name, "utm_"); ok && rest != "" {
+			name = rest
+		}
+		if name == "campaign" {
+			name = "name"
+		}
+		if made[name] != nil {
+			return nil // which is the last one, maps do not know
+		}
 		switch text := text.(type) {
 		case string:
 			made[name] = text
 		case json.Number:
 			made[name] = text.String()
+		default:
+			made[name] = ""
 		}
+	}
+	for name := range made {
 		if made[name] == "" {
 			delete(made, name)
 		}

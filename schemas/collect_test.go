@@ -60,6 +60,8 @@ func TestScanCollects(t *testing.T) {
 			`"medium":"","content":"\u0063","a":null,"b":true,"c":{},"d":[1,"}"]}}`,
 			campaign: `{"name":"n","source":"s","term":"t","content":"c","id":"7","x":"é","gclid":"g"}`},
 		{event: `"context":{"campaign":{ "name" : "a" , "n\u0061me" : "b" } }`, campaign: `{"name":"b"}`},
+		{event: `"context":{"campaign":{"utm_source":"s","campaign":"c","utm_x":1,"utm_":"u"}}`,
+			campaign: `{"name":"c","source":"s","utm_":"u","x":"1"}`},
 		{event: `"context":{"campaign":{"name":"a","name":""},"page":{"url":"?utm_term=x"}}`,
 			campaign: `{"term":"x"}`},
 		{event: `"context":{"campaign":{"name":"a"},"page":{"url":"?utm_term=x"}}`, campaign: `{"name":"a"}`},
