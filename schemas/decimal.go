@@ -43,12 +43,66 @@ func appendInt(dst []byte, n int64) []byte {
 	return dst
 }
 
-// appendTimeText appends a time as a string: RFC 3339, UTC, milliseconds. The calendar is that of
-// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+// putInt writes n in decimal, and returns its length. b has room for intRoom bytes.
+func putInt(b []byte, n int64) int {
+	if n < tenTo8 || n >= tenTo8*tenTo8 {
+		return len(appendInt(b[:0:intRoom], n))
+	}
+	// Most ids: milliseconds since 1970.
+	high := decimal8(uint64(n) / tenTo8)
+	zeros := bits.TrailingZeros64(high-ones*'0') >> 3
+	room := (*[intRoom]byte)(b)
+	binary.LittleEndian.PutUint64(room[:], high>>(zeros<<3))
+	binary.LittleEndian.PutUint64(room[8-zeros&7:], decimal8(uint64(n)%tenTo8))
+	return 16 - zeros
+}
+
+// timeForm is the form in which times are written.
+const (
+	timeForm       = `"0000-00-00T00:00:00.000Z"`
+	timeCharacters = len(timeForm)
+)
+
+// appendTimeText appends a time as a string: RFC 3339, UTC, milliseconds.
 func appendTimeText(dst []byte, t session.Time) []byte {
+	dst = append(dst, timeForm...)
+	var d dates
+	d.put((*[timeCharacters]byte)(dst[len(dst)-timeCharacters:]), t)
+	return dst
+}
+
+// dates remembers the date that was written last: most sessions that are written one after the
+// other began on the same day.
+type dates struct {
+	day  uint32
+	date uint64 // decimal8 of year, month and day; 0: none yet
+}
+
+// put writes a time as appendTimeText does, and returns its length.
+func (d *dates) put(b *[timeCharacters]byte, t session.Time) int {
 	const dayMs, daysTo1970 = 86_400_000, 719_468 // from 0000-03-01, which no time is in front of
 	sinceThen := uint64(t + daysTo1970*dayMs)
-	z, ms := uint32(sinceThen/dayMs), uint32(sinceThen%dayMs)
+	day, ms := uint32(sinceThen/dayMs), uint32(sinceThen%dayMs)
+	if d.day != day || d.date == 0 {
+		d.day, d.date = day, dateOf(day)
+	}
+	copy(b[:], timeForm)
+	binary.LittleEndian.PutUint32(b[1:], uint32(d.date))
+	binary.LittleEndian.PutUint16(b[6:], uint16(d.date>>32))
+	binary.LittleEndian.PutUint16(b[9:], uint16(d.date>>48))
+	second := ms / 1000
+	clock := decimal8(uint64(second/3600*10_000 + second/60%60*100 + second%60))
+	binary.LittleEndian.PutUint16(b[12:], uint16(clock>>16))
+	binary.LittleEndian.PutUint16(b[15:], uint16(clock>>32))
+	binary.LittleEndian.PutUint16(b[18:], uint16(clock>>48))
+	fraction := decimal8(uint64(ms % 1000))
+	b[21], b[22], b[23] = byte(fraction>>40), byte(fraction>>48), byte(fraction>>56)
+	return timeCharacters
+}
+
+// dateOf returns the digits of the date that lies so many days behind 0000-03-01. The calendar is
+// that of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+func dateOf(z uint32) uint64 {
 	era := z / 146_097
 	doe := z % 146_097
 	yoe := (doe - doe/1460 + doe/36_524 - doe/146_096) / 365
@@ -58,19 +112,5 @@ func appendTimeText(dst []byte, t session.Time) []byte {
 	if month > 12 {
 		month, year = month-12, year+1
 	}
-	const form = `"0000-00-00T00:00:00.000Z"`
-	dst = append(dst, form...)
-	b := (*[len(form)]byte)(dst[len(dst)-len(form):])
-	date := decimal8(uint64(year*10_000 + month*100 + day))
-	binary.LittleEndian.PutUint32(b[1:], uint32(date))
-	binary.LittleEndian.PutUint16(b[6:], uint16(date>>32))
-	binary.LittleEndian.PutUint16(b[9:], uint16(date>>48))
-	second := ms / 1000
-	clock := decimal8(uint64(second/3600*10_000 + second/60%60*100 + second%60))
-	binary.LittleEndian.PutUint16(b[12:], uint16(clock>>16))
-	binary.LittleEndian.PutUint16(b[15:], uint16(clock>>32))
-	binary.LittleEndian.PutUint16(b[18:], uint16(clock>>48))
-	fraction := decimal8(uint64(ms % 1000))
-	b[21], b[22], b[23] = byte(fraction>>40), byte(fraction>>48), byte(fraction>>56)
-	return dst
+	return decimal8(uint64(year*10_000 + month*100 + day))
 }

@@ -194,6 +194,13 @@ func appendID(dst []byte, id session.ID) []byte {
 	return appendInt(dst, id.Int)
 }
 
+// putUUID writes a UUID as a string, and returns its length.
+func putUUID(b *[uuidCharacters + 2]byte, u *[16]byte) int {
+	b[0], b[len(b)-1] = '"', '"'
+	session.AppendUUID(b[1:1], *u)
+	return len(b)
+}
+
 func appendUUIDText(dst []byte, u *[16]byte) []byte {
 	dst = append(dst, '"')
 	dst = session.AppendUUID(dst, *u)

@@ -122,8 +122,40 @@ func TestIntegersAreWrittenInDecimal(t *testing.T) {
 		numbers = append(numbers, power-1, power, power+1, 5*power)
 	}
 	for _, n := range numbers {
-		if got, want := string(appendInt([]byte("x"), n)), "x"+strconv.FormatInt(n, 10); got != want {
+		want := strconv.FormatInt(n, 10)
+		if got := string(appendInt([]byte("x"), n)); got != "x"+want {
+			t.Errorf("%s, want x%s", got, want)
+		}
+		var room [intRoom]byte
+		if got := string(room[:putInt(room[:], n)]); got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// An object without texts is written in another way where there is room for it at once.
+func TestPlainObjectsAreWrittenLikeOthers(t *testing.T) {
+	value := []byte(`{"anonymousId":"a"}`)
+	for _, profile := range []string{"krenalis", "rudderstack", "segment"} {
+		for _, fields := range []string{"minimal", "standard", "full"} {
+			c := newCodec(t, Config{Profile: Profile{Name: profile}, Fields: []string{fields}})
+			sc := &Scanned{}
+			if bad := c.Scan(value, Record{Timestamp: recordTime}, sc); bad != nil {
+				t.Fatal(bad)
+			}
+			for _, id := range []int64{-1 << 63, -1, 9, 10, 99_999_999, 1e8, 1e16 - 1, 1e16, 1<<63 - 1} {
+				for _, start := range []bool{true, false} {
+					st := stampOf(session.ID{Int: id}, session.ID{Int: id}, start)
+					st.Campaign, st.Late, st.Clamped, st.Duplicate = nil, true, true, true
+					st.Index, st.StartedAt = 1<<32-1, session.Time(id>>20)
+					st.EventIndex = 1<<64 - 1
+					tight := string(c.AppendStamped(nil, value, sc, st))
+					roomy := string(c.AppendStamped(make([]byte, 0, 4096), value, sc, st))
+					if tight != roomy {
+						t.Errorf("%s %s\n got %s\nwant %s", profile, fields, roomy, tight)
+					}
+				}
+			}
 		}
 	}
 }

@@ -21,6 +21,7 @@ type Scanned struct {
 	asked    [][]byte // texts of the places that rules ask, where they hold escapes
 	isAsked  bool     // some of them are there
 	removed  []int32  // by place: members a splice removed from the object it is in
+	dates    dates    // of what a splice writes
 }
 
 // ScanNotes is a set of things worth counting.

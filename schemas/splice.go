@@ -29,18 +29,13 @@ import (
 type edge struct {
 	fields  fieldSet // any of which makes that it is written; empty: nothing is written here
 	members []member // of an object; nil: the value of the one field
+	room    int      // of an object: the bytes it takes at most where it is plain
 
 	// A value that copies is that of the first of these places that has one, else the other; where
 	// that is its own, or there is none, it stays as it is. It is never removed.
 	copies []int
 	// other is JSON text that is written in a session where the field has nothing to say.
 	other string
-}
-
-// member is a member of an object that is written.
-type member struct {
-	label string // `,"name":`
-	field field
 }
 
 // edgeOf reads what a profile writes at a path, as far as it is asked for.
@@ -90,10 +85,10 @@ func (c *Codec) objectOf(w Write) (edge, error) {
 		names = append(names, name)
 		if c.isAsked(f, w) {
 			e.fields |= 1 << f
-			label := appendText([]byte{','}, name)
-			e.members = append(e.members, member{label: string(label) + ":", field: f})
+			e.members = append(e.members, newMember(name, f))
 		}
 	}
+	e.room = roomOf(e.members)
 	return e, nil
 }
 
@@ -134,7 +129,7 @@ func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp)
 		return append(dst, value...)
 	}
 	sp := splice{c: c, value: value, st: st, set: fieldsOf(st) & c.fields, dst: dst,
-		slots: sc.reader.slots, lead: -1}
+		slots: sc.reader.slots, dates: &sc.dates, lead: -1}
 	if len(c.copies) > 0 {
 		sp.copyAll()
 	}
@@ -177,6 +172,7 @@ type splice struct {
 	set   fieldSet // to be written
 	dst   []byte
 	slots []slot
+	dates *dates
 	done  int32 // the value is dealt with up to here
 	// lead is the comma behind a run of removed members that begins an object; -1: none. It was
 	// removed with them, so the next member, should it go too, has none in front of it.
@@ -241,11 +237,15 @@ func (sp *splice) appendPlace(dst []byte, id int) []byte {
 		return append(dst, e.other...)
 	}
 	open := len(dst)
-	for i := range e.members {
-		m := &e.members[i]
-		if sp.set.has(m.field) {
-			dst = append(dst, m.label...)
-			dst = appendField(dst, m.field, sp.st)
+	if sp.isPlain(dst, e) {
+		dst = appendPlain(dst, e, sp.set, sp.st, sp.dates)
+	} else {
+		for i := range e.members {
+			m := &e.members[i]
+			if sp.set.has(m.field) {
+				dst = append(dst, m.label...)
+				dst = appendField(dst, m.field, sp.st)
+			}
 		}
 	}
 	if e.fields == 0 {

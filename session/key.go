@@ -107,14 +107,29 @@ var uuidAt = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34
 
 // AppendUUID appends the canonical text of a UUID: 36 characters, RFC 9562 section 4.
 func AppendUUID(dst []byte, uuid [16]byte) []byte {
-	const digits = "0123456789abcdef"
-	dst = append(dst, "00000000-0000-0000-0000-000000000000"...)
-	text := (*[uuidTextLength]byte)(dst[len(dst)-uuidTextLength:])
-	for i, b := range uuid {
-		at := uuidAt[i]
-		text[at], text[at+1] = digits[b>>4], digits[b&15]
-	}
+	const form = "00000000-0000-0000-0000-000000000000"
+	dst = append(dst, form...)
+	text := (*[len(form)]byte)(dst[len(dst)-len(form):])
+	e := binary.BigEndian
+	second, third := hex8(e.Uint32(uuid[4:])), hex8(e.Uint32(uuid[8:]))
+	e.PutUint64(text[0:], hex8(e.Uint32(uuid[0:])))
+	e.PutUint32(text[9:], uint32(second>>32))
+	e.PutUint32(text[14:], uint32(second))
+	e.PutUint32(text[19:], uint32(third>>32))
+	e.PutUint32(text[24:], uint32(third))
+	e.PutUint64(text[28:], hex8(e.Uint32(uuid[12:])))
 	return dst
+}
+
+// hex8 returns the eight hexadecimal digits of x, the first one in the highest byte: each step
+// spreads halves over twice the room, and a digit above 9 is a letter.
+func hex8(x uint32) uint64 {
+	n := uint64(x)
+	n = (n | n<<16) & 0x0000ffff_0000ffff
+	n = (n | n<<8) & 0x00ff00ff_00ff00ff
+	n = (n | n<<4) & 0x0f0f0f0f_0f0f0f0f
+	letters := (n + 0x0606060606060606) >> 4 & 0x01010101_01010101
+	return n + 0x30303030_30303030 + letters*('a'-'9'-1)
 }
 
 // parseUUID reads the canonical text of a UUID: 36 characters, hexadecimal digits in lower case.

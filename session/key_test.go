@@ -5,6 +5,7 @@ package session
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -134,4 +135,17 @@ func TestUUID(t *testing.T) {
 			t.Fatal("the end of a long id does not count")
 		}
 	})
+}
+
+func TestUUIDTextHasTheDigitsOfEveryByte(t *testing.T) {
+	for b := range 256 {
+		var uuid [16]byte
+		for i := range uuid {
+			uuid[i] = byte(b + i*16)
+		}
+		want := fmt.Sprintf("x%x-%x-%x-%x-%x", uuid[:4], uuid[4:6], uuid[6:8], uuid[8:10], uuid[10:])
+		if got := string(AppendUUID([]byte("x"), uuid)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 }
