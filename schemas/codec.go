@@ -55,6 +55,7 @@ type Codec struct {
 	inner  []int            // what session members belong into, but the event itself
 	edges  []edge           // by place: what a splice writes there
 	wants  []fieldSet       // by place: the fields of its edge and of those below it
+	writes [][]int          // by place: its members that have wants
 	labels []string         // by place: `"name":`, nothing for an element of an array
 
 	copies []int    // places of the values that are copied from elsewhere

@@ -115,7 +115,11 @@ func (c *Codec) plan() {
 		}
 	}
 	c.fields = c.wants[0]
+	c.writes = make([][]int, len(c.trie))
 	for id := 1; id < len(c.trie); id++ {
+		if parent := c.trie[id].parent; c.wants[id] != 0 {
+			c.writes[parent] = append(c.writes[parent], id)
+		}
 		if c.trie[id].inner && c.wants[id] != 0 {
 			c.inner = append(c.inner, id)
 		}
@@ -207,7 +211,7 @@ func (sp *splice) remove(e *edit) {
 
 // complete adds to the end of an object what is absent of it. kept members stay in front.
 func (sp *splice) complete(e *edit, kept int32) {
-	for _, k := range sp.c.trie[e.node].kids {
+	for _, k := range sp.c.writes[e.node] {
 		if sp.c.wants[k]&sp.set == 0 || sp.slots[k].first != 0 {
 			continue
 		}
@@ -249,7 +253,7 @@ func (sp *splice) appendPlace(dst []byte, id int) []byte {
 		}
 	}
 	if e.fields == 0 {
-		for _, k := range sp.c.trie[id].kids {
+		for _, k := range sp.c.writes[id] {
 			if sp.c.wants[k]&sp.set != 0 {
 				dst = append(dst, ',')
 				dst = append(dst, sp.c.labels[k]...)
