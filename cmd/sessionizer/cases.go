@@ -162,11 +162,15 @@ func countOf(n, all int, noun string) string {
 
 // replaceFile writes a file beside the old one and puts it in its place.
 func replaceFile(name string, text []byte) (err error) {
-	info, err := os.Stat(name)
+	target, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, cause(err))
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".sessionizer-")
+	info, err := os.Stat(target)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, cause(err))
+	}
+	f, err := os.CreateTemp(filepath.Dir(target), ".sessionizer-")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, cause(err))
 	}
@@ -179,7 +183,7 @@ func replaceFile(name string, text []byte) (err error) {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), name)
+		err = os.Rename(f.Name(), target)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())

@@ -81,7 +81,10 @@ func TestTest_AnUpdateReplacesTheFileAsAWhole(t *testing.T) {
 	if err := os.Chmod("a.yaml", 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if r := sessionizer(t, "", "test", "--update", "a.yaml"); r.code != exitFine {
+	if err := os.Symlink("a.yaml", "link.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if r := sessionizer(t, "", "test", "--update", "link.yaml"); r.code != exitFine {
 		t.Fatal(r)
 	}
 	want := "cases: [{name: a, events: [{at: 0s, expect: {index: 1}}]}]\n"
@@ -89,7 +92,10 @@ func TestTest_AnUpdateReplacesTheFileAsAWhole(t *testing.T) {
 	if got := read(t, dir, "a.yaml"); err != nil || got != want || info.Mode().Perm() != 0o640 {
 		t.Fatalf("%v, %v: %s", err, info.Mode(), got)
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+	if to, err := os.Readlink("link.yaml"); err != nil || to != "a.yaml" {
+		t.Fatalf("the link is %q, %v", to, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
 		t.Fatalf("%v, %v", left, err)
 	}
 }

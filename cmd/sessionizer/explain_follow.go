@@ -202,6 +202,9 @@ func (f *follower) describe(x *explained, value []byte) {
 		return ""
 	}
 	x.Type, x.Event, x.MessageID = first("type"), first("event"), first("message_id")
+	if x.Event == x.Type {
+		x.Event = "" // a profile may read both from one place
+	}
 }
 
 // tellVisits tells of visit records and notes what they say of their sessions.
