@@ -61,7 +61,11 @@ func everything(r *Rules) {
 	r.Retained = 4
 	r.SplitUserChange, r.SplitCampaign, r.Started = true, true, true
 	r.MaxDuration, r.MaxEvents, r.DedupeLast = 3600_000, 200, 100
-	r.Midnight = time.FixedZone("", 3600)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		panic(err)
+	}
+	r.Midnight = berlin
 	r.Effects = []Effect{{Drop: true}, {Timeout: 60_000, MaxDuration: 600_000}, {Class: ClassExtend},
 		{Class: ClassAttach}, {Start: true}, {End: true}, {Class: ClassIgnore}}
 }
