@@ -92,7 +92,8 @@ func (r *Rules) disturbs(s *State, t, watermark Time) bool {
 // keepsToOpen reports whether a decision made among the open sessions alone is the same with the
 // resting ones, if they were left undisturbed.
 func (c cause) keepsToOpen() bool {
-	return c == causeNone || c == causeJoin || c == causeJoinByID || c == causeMerge
+	return c == causeNone || c == causeDrop || c == causeJoin || c == causeJoinByID ||
+		c == causeMerge
 }
 
 // unpack brings the resting sessions among the others. Their texts are copied: settle writes where
