@@ -29,6 +29,7 @@ type sweeper struct {
 	part      *state.Partition
 	task      *Task
 	rowsMax   int
+	cache     int64             // of the store: nothing stays in memory, or everything
 	changelog map[string][]byte // nil: a tombstone
 	produced  []string          // in the open transaction
 	position  state.Position
@@ -46,9 +47,9 @@ func sweepRules(t *testing.T, mode session.Mode) *session.Rules {
 	return &rules
 }
 
-func newSweeper(t *testing.T, rules *session.Rules, rowsMax int) *sweeper {
+func newSweeper(t *testing.T, rules *session.Rules, rowsMax int, cache int64) *sweeper {
 	s := &sweeper{
-		t: t, rules: rules, fs: vfs.NewCrashableMem(), rowsMax: rowsMax,
+		t: t, rules: rules, fs: vfs.NewCrashableMem(), rowsMax: rowsMax, cache: cache,
 		changelog: map[string][]byte{},
 	}
 	s.open()
@@ -57,7 +58,7 @@ func newSweeper(t *testing.T, rules *session.Rules, rowsMax int) *sweeper {
 
 func (s *sweeper) open() {
 	var err error
-	s.store, err = state.Open("state", state.Options{FS: s.fs, Cache: 1, Due: DueOf(s.rules)})
+	s.store, err = state.Open("state", state.Options{FS: s.fs, Cache: s.cache, Due: DueOf(s.rules)})
 	if err == nil {
 		s.part, err = s.store.Partition("events", 0)
 	}
@@ -226,7 +227,8 @@ func TestSweep_NoEventCanTell(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 11))
 			rules := sweepRules(t, []session.Mode{session.Adopt, session.Assign}[seed%2])
-			with, without := newSweeper(t, rules, 1+r.IntN(20)), newSweeper(t, rules, 1)
+			cache := []int64{1, 1, 8 << 20}[seed%3]
+			with, without := newSweeper(t, rules, 1+r.IntN(20), cache), newSweeper(t, rules, 1, 1)
 			with.begin()
 			without.begin()
 			gone := map[string]bool{}
