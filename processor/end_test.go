@@ -36,8 +36,8 @@ func (m *member) hides(
 			for j := range resp.Topics[i].Partitions {
 				p := &resp.Topics[i].Partitions[j]
 				if resp.Topics[i].Topic == "events" || resp.Topics[i].TopicID == m.events {
-					n := 0
-					p.RecordBatches, n = hide(p.RecordBatches, from, to)
+					kept, n := hide(p.RecordBatches, from, to)
+					p.RecordBatches = kept
 					hidden.Add(int64(n))
 				}
 				empty = empty && len(p.RecordBatches) == 0
