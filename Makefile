@@ -68,6 +68,7 @@ kafka-stop: $(KAFKA) ## end it, by its process id; its data stays
 test-kafka: build $(KAFKA) ## integration tests on a fresh broker, or on those of KAFKA_BROKERS
 	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer $(KAFKA) with \
 		$(GO) test -count=1 -tags kafka -timeout 20m $(TEST_FLAGS) ./internal/kafkatest/...
+	$(KAFKA) with $(GO) test -count=1 -tags kafka -run Conformance $(TEST_FLAGS) ./cmd/sessionizer
 
 # Rebuilt each time: the go command knows better than make whether it must.
 .PHONY: $(KAFKA)
