@@ -24,6 +24,19 @@ func decimal8(n uint64) uint64 {
 	return x + ones*'0'
 }
 
+// parse8 returns the number of eight digits, the first one in the lowest byte; false: they are not
+// all digits. Each step puts neighbours together, as decimal8 takes them apart.
+func parse8(x uint64) (n uint64, ok bool) {
+	const highs = ones * 0xf0
+	if x&highs != ones*'0' || (x+ones*6)&highs != ones*'0' {
+		return 0, false
+	}
+	x -= ones * '0'
+	x = (x*10 + x>>8) & 0x00ff00ff_00ff00ff
+	x = (x*100 + x>>16) & 0x0000ffff_0000ffff
+	return (x*10_000 + x>>32) & 0xffffffff, true
+}
+
 // appendInt appends n in decimal.
 func appendInt(dst []byte, n int64) []byte {
 	if n <= 0 || n >= tenTo8*tenTo8 {

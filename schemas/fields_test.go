@@ -113,7 +113,7 @@ func TestTimesAreWrittenWithMilliseconds(t *testing.T) {
 	}
 }
 
-func TestIntegersAreWrittenInDecimal(t *testing.T) {
+func TestIntegersAreWrittenAndReadInDecimal(t *testing.T) {
 	numbers := []int64{0, -1, -1 << 63, 1<<63 - 1, 1, 9, 10, 1734260905123}
 	for n := int64(1); n > 0 && n < 1<<62; n = n*3 + 1 {
 		numbers = append(numbers, n-1, n, -n)
@@ -125,6 +125,9 @@ func TestIntegersAreWrittenInDecimal(t *testing.T) {
 		want := strconv.FormatInt(n, 10)
 		if got := string(appendInt([]byte("x"), n)); got != "x"+want {
 			t.Errorf("%s, want x%s", got, want)
+		}
+		if got, invalid := parseInt([]byte(want), 0); got != n || n != 0 && invalid != 0 {
+			t.Errorf("%d %v of %s", got, invalid, want)
 		}
 		var room [intRoom]byte
 		if got := string(room[:putInt(room[:], n)]); got != want {

@@ -11,6 +11,7 @@ const (
 	debugPrefix = "@debug-"
 
 	stringIDBytesMax = 128
+	int64DigitsSafe  = 18 // so many digits are below 1e18: an int64 holds them
 	uuidCharacters   = 36
 )
 
@@ -61,11 +62,19 @@ func parseInt(text []byte, charactersMin int) (int64, session.Invalid) {
 	if negative {
 		i = 1
 	}
+	digits := i
 	var n uint64
+	for ; i+8 <= len(text) && i-digits < 16; i += 8 {
+		eight, ok := parse8(load(text, i))
+		if !ok {
+			break
+		}
+		n = n*tenTo8 + eight
+	}
 	overflow := false
 	for ; i < len(text) && text[i]-'0' <= 9; i++ {
 		d := uint64(text[i] - '0')
-		overflow = overflow || n > (1<<63-d)/10
+		overflow = overflow || i-digits >= int64DigitsSafe && n > (1<<63-d)/10
 		n = n*10 + d
 	}
 	characters := i

@@ -159,3 +159,20 @@ func TestStringIDsHaveOneTo128Bytes(t *testing.T) {
 		{context: `{"sessionId":"@debug-session-id"}`, debug: true},
 	})
 }
+
+func TestIntegersOutsideOfInt64AreOutOfRange(t *testing.T) {
+	for _, text := range []string{"9223372036854775808", "-9223372036854775809", "18446744073709551616",
+		"18446744073709551617", "99999999999999999999", "100000000000000000000", "92233720368547758070",
+		"27670116110564327424", "340282366920938463463374607431768211456"} {
+		if n, invalid := parseInt([]byte(text), 0); invalid != session.InvalidRange {
+			t.Errorf("%s: %d %v", text, n, invalid)
+		}
+	}
+	for text, want := range map[string]session.Invalid{"12345678a": session.InvalidFraction,
+		"1234567/": session.InvalidFraction, "1234567:": session.InvalidFraction,
+		"12345678.0": 0, "123456789012345678.00": 0, "1234567e2": session.InvalidFraction} {
+		if n, invalid := parseInt([]byte(text), 0); invalid != want {
+			t.Errorf("%s: %d %v", text, n, invalid)
+		}
+	}
+}

@@ -107,9 +107,10 @@ func BenchmarkRatios(b *testing.B) {
 		r := newReader(b)
 		plain := plainProfile(b, b.Name()[len("BenchmarkRatios/"):])
 		k := newCodec(b, Config{Profile: plain, FutureTolerance: 60_000})
-		sc, st := &Scanned{}, benchStamp()
+		st := benchStamp()
 		var dst []byte
 		splice := func(c *Codec) func() {
+			sc := &Scanned{} // one that serves two codecs is made anew at every turn
 			return func() {
 				if bad := c.Scan(value, benchRecord, sc); bad != nil {
 					b.Fatal(bad)
