@@ -161,7 +161,8 @@ func TestStringIDsHaveOneTo128Bytes(t *testing.T) {
 }
 
 func TestIntegersOutsideOfInt64AreOutOfRange(t *testing.T) {
-	for _, text := range []string{"9223372036854775808", "-9223372036854775809", "18446744073709551616",
+	for _, text := range []string{
+		"9223372036854775808", "-9223372036854775809", "18446744073709551616",
 		"18446744073709551617", "99999999999999999999", "100000000000000000000", "92233720368547758070",
 		"27670116110564327424", "340282366920938463463374607431768211456"} {
 		if n, invalid := parseInt([]byte(text), 0); invalid != session.InvalidRange {
