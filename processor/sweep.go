@@ -10,7 +10,10 @@ import (
 const (
 	// sweepEvery is how long a pass over all keys of a partition is to take: its steps are as large
 	// as the time since the last one asks for.
-	sweepEvery    = time.Hour
+	sweepEvery = time.Hour
+	// sweepPause is how long Pebble is given between two passes to compact away what the first one
+	// has deleted.
+	sweepPause    = time.Minute
 	sweepRowsMin  = 256     // of one step, unless the partition has fewer: seeking has its price too
 	sweepRowsMax  = 4096    // of one step, which a commit waits for
 	sweepBytesMax = 1 << 20 // of rows, likewise
@@ -31,6 +34,7 @@ type sweep struct {
 	// wait is the event watermark that a pass would be in vain before; NoTime: none.
 	wait session.Time
 	last time.Time // wall clock of the last step; zero: none since the task was made
+	gone int       // keys that the pass has deleted
 }
 
 // Sweep goes on looking for keys that nothing is left to be remembered of, and deletes their rows
@@ -42,7 +46,9 @@ func (t *Task) Sweep(now time.Time) error {
 	s := &t.sweep
 	if t.next == unknownOffset || t.marks.Event == session.NoTime ||
 		s.cursor == "" && s.wait != session.NoTime && t.marks.Event <= s.wait {
-		s.last = now // nothing to do: time that passes meanwhile is not to be made good
+		if s.last.Before(now) {
+			s.last = now // nothing to do: time that passes meanwhile is not to be made good
+		}
 		return nil
 	}
 	rows := t.sweepRows(now)
@@ -53,7 +59,7 @@ func (t *Task) Sweep(now time.Time) error {
 		if err := t.part.WriteOut(); err != nil {
 			return t.unreadable(err)
 		}
-		s.began, s.least = t.part.Written(), session.NoTime
+		s.began, s.least, s.gone = t.part.Written(), session.NoTime, 0
 	}
 	s.last = now
 	t.proposed, t.proposedEnds = t.proposed[:0], t.proposedEnds[:0]
@@ -65,11 +71,25 @@ func (t *Task) Sweep(now time.Time) error {
 		return t.unreadable(err)
 	}
 	if s.cursor = next; next == "" {
-		// Keys that were not there yet are kept for the retention at least.
-		s.wait = max(s.began, session.TimeMin) + session.Time(t.rules.Retention)
-		if s.least != session.NoTime {
-			s.wait = min(s.wait, s.least)
-		}
+		return t.endSweep(now)
+	}
+	return nil
+}
+
+// endSweep ends a pass.
+func (t *Task) endSweep(now time.Time) error {
+	s := &t.sweep
+	// Keys that were not there yet are kept for the retention at least.
+	s.wait = max(s.began, session.TimeMin) + session.Time(t.rules.Retention)
+	if s.least != session.NoTime {
+		s.wait = min(s.wait, s.least)
+	}
+	if s.gone == 0 {
+		return nil
+	}
+	s.last = now.Add(sweepPause)
+	if err := t.part.FlushSoon(); err != nil {
+		return t.unreadable(err)
 	}
 	return nil
 }
@@ -138,6 +158,7 @@ func (t *Task) forgetProposed() error {
 		t.part.PutHistory(key, nil)
 		t.part.Put(key, nil, session.NoTime)
 		t.touched = true
+		t.sweep.gone++
 		t.Stats.Forgotten++
 	}
 	return nil
