@@ -109,6 +109,10 @@ func (a *app) explainFiles(
 			return err
 		}
 	}
+	if f.long > 0 {
+		fmt.Fprintf(a.stderr, "sessionizer: %s longer than limits.record: whose they are is not known\n",
+			counted(int(f.long), "line"))
+	}
 	if f.events == 0 {
 		return fmt.Errorf("explain %s: no event of this key in %s lines", o.key, grouped(f.read))
 	}
@@ -133,8 +137,11 @@ func (f *follower) file(ctx context.Context, in stampInput, limit int) error {
 			return nil
 		case err != nil:
 			return fmt.Errorf("read %s: %w", in.name, cause(err))
-		case l.cut, blank(l.text): // beyond the limit: a dead letter, which nobody has read
+		case l.cut, blank(l.text):
 			f.lines++
+			if l.cut {
+				f.long++ // a dead letter that nobody has read
+			}
 			continue
 		}
 		r := &kgo.Record{Offset: f.lines, Value: l.text}

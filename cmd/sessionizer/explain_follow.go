@@ -25,6 +25,7 @@ type follower struct {
 	events   int64 // of the key
 	read     int64 // of all keys
 	lines    int64 // of files, blank ones too
+	long     int64 // of them beyond the limit
 	sessions []*followed
 
 	// The step in hand: where its record was, and what it has made.
