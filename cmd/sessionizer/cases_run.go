@@ -40,12 +40,13 @@ type stepResult struct {
 
 // caseRun runs one case.
 type caseRun struct {
-	c      *testCase
-	engine *offline
-	rules  []string // names
-	now    *stepResult
-	output []byte
-	dead   *schemas.BadInput
+	c       *testCase
+	engine  *offline
+	rules   []string // names
+	now     *stepResult
+	output  []byte
+	headers map[string]any // of the record that came out
+	dead    *schemas.BadInput
 }
 
 // ruleName is a rule that matched: expectations name it by name or number.
@@ -98,7 +99,7 @@ func runCase(c *testCase) (*caseResult, error) {
 
 // step runs one step. An error is one that would stop the processor.
 func (r *caseRun) step(step *caseStep, offset int64) error {
-	r.now, r.output, r.dead = &stepResult{}, nil, nil
+	r.now, r.output, r.headers, r.dead = &stepResult{}, nil, nil, nil
 	if step.idle {
 		// What an idle partition has for its watermark, by the wall clock.
 		return r.engine.tick(step.at - session.Time(r.engine.rules.OutOfOrder))
@@ -124,6 +125,9 @@ func (r *caseRun) step(step *caseStep, offset int64) error {
 	case out == nil || out.Dead != session.DeadNone:
 		stamp = members{"state": session.Bypass.String()} // bad input that the policy lets pass
 	}
+	if r.headers != nil {
+		stamp["headers"] = r.headers
+	}
 	r.now.stamp, r.now.output = stamp, decodeMembers(r.output)
 	if err := r.engine.tick(r.engine.task.Watermark()); err != nil {
 		return err
@@ -142,6 +146,10 @@ func (r *caseRun) take(record *kgo.Record) error {
 	switch record.Topic {
 	case outputRecords:
 		r.output = record.Value
+		r.headers = map[string]any{}
+		for _, h := range record.Headers {
+			r.headers[h.Key] = string(h.Value)
+		}
 	case visitRecords:
 		r.now.visits = append(r.now.visits, decodeMembers(record.Value))
 	case deadRecords:

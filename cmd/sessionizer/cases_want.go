@@ -39,7 +39,7 @@ func stampNames() []string {
 	return []string{
 		"state", "id", "start", "uuid", "index", "eventIndex", "previousId", "startedAt", "reason",
 		"gapMs", "timeoutMs", "clamped", "duplicate", "idSource", "clientId", "late", "campaign",
-		"rule", "deadLetter",
+		"rule", "headers", "deadLetter",
 	}
 }
 

@@ -85,7 +85,7 @@ func newOffline(cfg *config.Config, o offlineOptions) (e *offline, err error) {
 	}
 	e.task = processor.NewTask(rules, codec, part, o.topic, o.partition, processor.Topics{
 		Output: outputRecords, Visits: visitRecords, DeadLetters: deadRecords,
-		VisitsByAnonymousID: o.byKey,
+		VisitsByAnonymousID: o.byKey, Headers: cfg.Output.Headers,
 	}, on)
 	return e, nil
 }
