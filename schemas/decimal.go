@@ -58,6 +58,10 @@ func appendInt(dst []byte, n int64) []byte {
 
 // putInt writes n in decimal, and returns its length. b has room for intRoom bytes.
 func putInt(b []byte, n int64) int {
+	if uint64(n) < 10 { // most indexes
+		b[0] = '0' + byte(n)
+		return 1
+	}
 	if n < tenTo8 || n >= tenTo8*tenTo8 {
 		return len(appendInt(b[:0:intRoom], n))
 	}

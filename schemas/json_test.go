@@ -28,7 +28,7 @@ func newReader(t testing.TB, paths ...string) *reader {
 		t.Fatal(err)
 	}
 	return &reader{checker: checker{depthMax: depthInTests}, trie: nodes,
-		slots: make([]slot, len(nodes))}
+		slots: make([]slot, len(nodes)), guesses: make([]guesses, len(nodes))}
 }
 
 func TestReaderTakesWhatIsJSON(t *testing.T) {

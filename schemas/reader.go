@@ -39,6 +39,8 @@ type reader struct {
 	checker
 	trie  trie
 	slots []slot // as many as the trie has nodes
+	// Also by node: what the event before had in the object there.
+	guesses []guesses
 	edits []edit
 	name  []byte // a member name with its escapes decoded
 }
@@ -93,15 +95,15 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 		}
 		return i + 1
 	}
+	seen := r.guesses[id]
 	for {
-		key := i
-		child, i2 := r.member(b, i, n)
-		if i = i2; i < 0 {
-			return i
-		}
-		if i+1 < len(b) && b[i] == ':' && b[i+1] > ' ' {
-			i++
-		} else if i = r.colon(b, i); i < 0 {
+		key, child := i, 0
+		if count < len(seen) && seen[count].isAt(b, i) {
+			child = int(seen[count].child)
+			if i += int(seen[count].size); b[i] <= ' ' {
+				i = past(b, i)
+			}
+		} else if child, i = r.named(b, i, count, id); i < 0 {
 			return i
 		}
 		start := i
@@ -143,6 +145,20 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 		r.end(id, open, last, count)
 	}
 	return i + 1
+}
+
+// named reads the name at i and the colon behind it, and learns them for the next event. It returns
+// the child of n and where the value begins.
+func (r *reader) named(b []byte, i, at, id int) (child, value int) {
+	key := i
+	if child, i = r.member(b, i, &r.trie[id]); i < 0 {
+		return 0, i
+	}
+	if i+1 < len(b) && b[i] == ':' && b[i+1] > ' ' {
+		r.guesses[id].learn(at, b[key:i+1], child)
+		return child, i + 1
+	}
+	return child, r.colon(b, i)
 }
 
 // end notes where a further member of an object goes: behind the last one.

@@ -64,8 +64,8 @@ func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput {
 		return bad(Limit, "the event has %d bytes, at most %d", len(value), c.limits.Record)
 	}
 	r := &sc.reader
-	if len(r.slots) != len(c.trie) {
-		r.slots = make([]slot, len(c.trie))
+	if len(r.trie) == 0 || &r.trie[0] != &c.trie[0] {
+		r.slots, r.guesses = make([]slot, len(c.trie)), make([]guesses, len(c.trie))
 	}
 	r.trie, r.depthMax = c.trie, c.limits.JSONDepth
 	if !r.read(value) {
