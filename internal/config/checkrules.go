@@ -11,12 +11,26 @@ import (
 
 // checkRules looks at what the rules are among each other and to other keys.
 func (l *loader) checkRules() {
-	conditions := map[string]int{} // the first rule with these
-	everything := -1               // the first rule without conditions
 	for i := range l.config.Rules {
 		r := &l.config.Rules[i]
 		l.checkRuleTimes(r)
 		l.checkRulePaths(r)
+	}
+	l.checkReach()
+}
+
+// checkReach warns of rules that an earlier one hides. What a rule with a fault was meant to match
+// is not known.
+func (l *loader) checkReach() {
+	for _, f := range l.faults {
+		if strings.HasPrefix(f.Key, "rules") {
+			return
+		}
+	}
+	conditions := map[string]int{} // the first rule with these
+	everything := -1               // the first rule without conditions
+	for i := range l.config.Rules {
+		r := &l.config.Rules[i]
 		var texts []string
 		for _, c := range r.When {
 			texts = append(texts, fmt.Sprintf("%#v", c))

@@ -212,6 +212,18 @@ func TestRules_MayComeFromTheEnvironmentAndSet(t *testing.T) {
 	}
 }
 
+func TestRules_AFaultHidesNoRuleBehindIt(t *testing.T) {
+	_, warnings, err := inFile(`rules:
+  - when: {event: {globb: a}}
+    end: true
+  - when: {event: b}
+    start: true
+`).load()
+	if err == nil || len(warnings) > 0 {
+		t.Fatalf("%v\n%s", err, warnings.Error())
+	}
+}
+
 func TestRules_WhatCannotBeMeantIsWarnedOf(t *testing.T) {
 	_, warnings, err := inFile(`session:
   max_duration: 10m
