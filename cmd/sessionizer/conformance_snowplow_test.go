@@ -31,7 +31,7 @@ func snowplowRows(t *testing.T, name string) []map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	lines, err := csv.NewReader(f).ReadAll()
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestConformance_SnowplowsEventsGiveSnowplowsSessions(t *testing.T) {
 			t.Errorf("in the order %d: %d events\ngot  %v\nwant %v", i, len(out.events), got, want)
 		}
 		group := &wireGroup{config: "profile: snowplow", cases: []*testCase{c}}
-		checkSameOutcome(t, c, out, pipe.run(t, i, group)[0])
+		checkSameOutcome(t, c, out, pipe.run(t, i, group, 1)[0])
 	}
 }
 

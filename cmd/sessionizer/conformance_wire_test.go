@@ -40,7 +40,7 @@ func TestConformance_FilesAndTopicsGiveTheSame(t *testing.T) {
 	for i, g := range groups {
 		t.Run(g.cases[0].name, func(t *testing.T) {
 			t.Parallel() // most of the time is spent waiting for the broker
-			topics := pipe.run(t, i, g)
+			topics := pipe.run(t, i, g, 1)
 			for p, c := range g.cases {
 				lines := stampedCase(t, g.config, c)
 				checkSameOutcome(t, c, lines, topics[p])
