@@ -41,8 +41,8 @@ type reader struct {
 	slots []slot // as many as the trie has nodes
 	// Also by node: what the event before had in the object there.
 	guesses []guesses
-	edits []edit
-	name  []byte // a member name with its escapes decoded
+	edits   []edit
+	name    []byte // a member name with its escapes decoded
 }
 
 // read checks the event, notes its values, and returns false with the fault noted.
