@@ -97,7 +97,8 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 	}
 	seen := r.guesses[id]
 	for {
-		key, child := i, 0
+		var child int
+		key := i
 		if count < len(seen) && seen[count].isAt(b, i) {
 			child = int(seen[count].child)
 			if i += int(seen[count].size); b[i] <= ' ' {
