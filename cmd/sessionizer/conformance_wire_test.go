@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	yaml "go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"sessionizer/session"
 )
@@ -37,19 +38,29 @@ type wireOutcome struct {
 func TestConformance_FilesAndTopicsGiveTheSame(t *testing.T) {
 	groups := wireGroups(t)
 	pipe := newWirePipe(t)
+	var atOnce errgroup.Group
+	atOnce.SetLimit(8) // most of the time is spent waiting for the broker
 	for i, g := range groups {
-		t.Run(g.cases[0].name, func(t *testing.T) {
-			t.Parallel() // most of the time is spent waiting for the broker
-			topics := pipe.run(t, i, g, 1)
-			for p, c := range g.cases {
-				lines := stampedCase(t, g.config, c)
-				checkSameOutcome(t, c, lines, topics[p])
-				checkVirtualRun(t, c, lines)
-				if len(lines.events)+len(lines.dead) == 0 {
-					t.Errorf("%s:%d: %s: nothing came out", c.file.name, c.line, c.name)
-				}
-			}
+		atOnce.Go(func() error {
+			t.Run(g.cases[0].name, func(t *testing.T) { checkGroup(t, pipe, i, g) })
+			return nil
 		})
+	}
+	if err := atOnce.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkGroup(t *testing.T, pipe *wirePipe, number int, g *wireGroup) {
+	t.Helper()
+	topics := pipe.run(t, number, g, 1)
+	for p, c := range g.cases {
+		lines := stampedCase(t, g.config, c)
+		checkSameOutcome(t, c, lines, topics[p])
+		checkVirtualRun(t, c, lines)
+		if len(lines.events)+len(lines.dead) == 0 {
+			t.Errorf("%s:%d: %s: nothing came out", c.file.name, c.line, c.name)
+		}
 	}
 }
 
