@@ -157,7 +157,8 @@ func wireRecords(t *testing.T, topic string, partition int32, c *testCase) []*kg
 	})
 }
 
-// read returns the committed records of a topic, by partition.
+// read returns the committed records of a topic, by partition. All have been produced, but a broker
+// may still be about to write that the last transaction is committed: the reader waits for that.
 func (p *wirePipe) read(t *testing.T, topic string) map[int32][]*kgo.Record {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(p.brokers...), kgo.ConsumeTopics(topic),
@@ -167,7 +168,7 @@ func (p *wirePipe) read(t *testing.T, topic string) map[int32][]*kgo.Record {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ends, err := p.adm.ListCommittedOffsets(t.Context(), topic)
+	ends, err := p.adm.ListEndOffsets(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
