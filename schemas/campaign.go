@@ -2,10 +2,12 @@ package schemas
 
 import "bytes"
 
-// A campaign is an object of texts: the event's own (Segment's context.campaign, say), else what
-// the query of its URL says: the utm_* and the ids that ad networks add to links. In both utm_X is
-// X, and campaign is name. Members are in one order, whatever theirs was, so that two campaigns are
-// the same if their bytes are: the known ones, others by name, the click ids.
+// A campaign is an object of texts: the event's own (Segment's context.campaign, say) and the click
+// ids, which ad networks add to links, of the URL's query. SDKs take the utm_* into their object
+// and leave click ids in the URL: those that the object lacks come from there. The utm_* of the
+// query count where the event has no object with a text. In both utm_X is X, and campaign is name.
+// Members are in one order, whatever theirs was, so that two campaigns are the same if their bytes
+// are: the known ones, others by name, the click ids.
 
 // campaignMembersMax bounds a campaign: what has more members is none.
 const campaignMembersMax = 32
@@ -53,27 +55,43 @@ func rankOf(name []byte) int {
 
 // collectCampaign returns the campaign of an event; nil: none.
 func (c *Codec) collectCampaign(value []byte, sc *Scanned) []byte {
+	own, ok := c.ownCampaign(value, sc)
+	if !ok || c.noCampaign {
+		return own
+	}
+	s := c.textSlot(pathURL, sc)
+	if s == nil {
+		return own
+	}
+	if found, ok := sc.readQuery(sc.text(value, s), own != nil); !found || !ok {
+		return own
+	}
+	if text := sc.campaignText(); text != nil {
+		return text
+	}
+	return own // which fits without the click ids
+}
+
+// ownCampaign returns that of the first object with a text; nil: none. Its members stay in sc.
+// False: one has too many.
+func (c *Codec) ownCampaign(value []byte, sc *Scanned) (text []byte, ok bool) {
 	sc.campaign = sc.campaign[:0]
 	for _, n := range c.paths[pathCampaign] {
 		if s := &sc.reader.slots[n]; s.first == '{' {
 			if !sc.readCampaign(value[s.start:s.end], c.limits.JSONDepth) {
-				return nil
+				return nil, false
 			}
-			if text := sc.campaignText(); text != nil {
-				return text
+			if text = sc.campaignText(); text != nil {
+				return text, true
 			}
 			sc.campaign = sc.campaign[:0]
 		}
 	}
-	if s := c.textSlot(pathURL, sc); s != nil && !c.noCampaign {
-		if !sc.readQuery(sc.text(value, s)) {
-			return nil
-		}
-	}
-	return sc.campaignText()
+	return nil, true
 }
 
-// setCampaign sets a member; with keep one that is there already stays. False: there are too many.
+// setCampaign sets a member; with keep a text that is there already stays. False: there are too
+// many.
 func (sc *Scanned) setCampaign(name, text []byte, keep bool) bool {
 	rank := rankOf(name)
 	i := 0
@@ -84,7 +102,7 @@ func (sc *Scanned) setCampaign(name, text []byte, keep bool) bool {
 			order = bytes.Compare(name, m.name)
 		}
 		if order == 0 {
-			if !keep {
+			if !keep || len(m.text) == 0 {
 				m.text = text
 			}
 			return true
@@ -159,23 +177,23 @@ func (sc *Scanned) readCampaign(b []byte, depthMax int) bool {
 	return true
 }
 
-// readQuery takes the campaign's parameters of a URL's query. Their encoding is that of HTML forms,
-// as net/url reads it; a pair that is ill-formed is passed over. The first of a name that is not
-// empty counts.
-func (sc *Scanned) readQuery(url []byte) bool {
+// readQuery takes the campaign's parameters of a URL's query, or the click ids among them. Their
+// encoding is that of HTML forms, as net/url reads it; a pair that is ill-formed is passed over.
+// The first of a name that is not empty counts. Not ok: there are too many.
+func (sc *Scanned) readQuery(url []byte, clicks bool) (found, ok bool) {
 	if i := bytes.IndexByte(url, '#'); i >= 0 {
 		url = url[:i]
 	}
 	i := bytes.IndexByte(url, '?')
 	if i < 0 {
-		return true
+		return false, true
 	}
 	query := url[i+1:]
 	plain := bytes.IndexByte(query, '%') < 0 && bytes.IndexByte(query, '+') < 0 &&
 		bytes.IndexByte(query, ';') < 0
 	for len(query) > 0 {
 		pair := query
-		if i = bytes.IndexByte(query, '&'); i >= 0 {
+		if i = bytes.IndexByte(pair, '&'); i >= 0 {
 			pair, query = query[:i], query[i+1:]
 		} else {
 			query = nil
@@ -193,14 +211,15 @@ func (sc *Scanned) readQuery(url []byte) bool {
 			}
 		}
 		known := campaignName(name)
-		if len(known) == len(name) && rankOf(name) <= rankOther {
-			continue // neither utm_* nor a click id
+		isUTM := len(known) < len(name)
+		if isUTM && clicks || !isUTM && rankOf(name) <= rankOther {
+			continue
 		}
-		if !sc.setCampaign(known, text, true) {
-			return false
+		if found = true; !sc.setCampaign(known, text, true) {
+			return true, false
 		}
 	}
-	return true
+	return found, true
 }
 
 // campaignName returns the name that a member or a parameter has in a campaign.

@@ -46,7 +46,7 @@ func contextOfDecoded(v any, names map[string]string) map[string]any {
 	return made
 }
 
-// campaignOfDecoded is the event's own campaign, all texts.
+// campaignOfDecoded is the event's own campaign, all texts, and the click ids of its URL.
 func campaignOfDecoded(v any) map[string]any {
 	found, _ := lookup(v, "c.campaign").(map[string]any)
 	made := map[string]any{}
@@ -74,6 +74,14 @@ func campaignOfDecoded(v any) map[string]any {
 			delete(made, name)
 		}
 	}
+	if len(made) == 0 {
+		return nil
+	}
+	for name, text := range campaignInURL(textAt(v, "c.u", "u"), true) {
+		if made[name] == nil {
+			made[name] = string([]rune(text)) // what is not UTF-8 is replaced
+		}
+	}
 	return made
 }
 
@@ -83,6 +91,7 @@ func FuzzCollect(f *testing.F) {
 		`{"t":"screen","n":"\ud800\"","c":{"campaign":{"name":"a","n\u0061me":"b","id":7,"x":{"y":["}"]}}}}`,
 		`{"t":"page","c":{"u":5},"c":{"u":"\u0000é"},"n":1,"l":["x"]}`,
 		`{"c":{"d":{"b":""},"campaign":{"":"e"," ":"f","source":null,"medium":false}},"t":"screen"}`,
+		`{"c":{"u":"/?a=b&gclid=%ff&fbclid=1&utm_ttclid=2","campaign":{"name":"a","fbclid":"2"}}}`,
 		`{"c":{"d":{"a":"x","b":null,"e":-0.0},"l":[[1]]},"n":"","r":"r","t":"page"}`,
 	} {
 		f.Add([]byte(s))

@@ -69,6 +69,11 @@ func TestScanCollects(t *testing.T) {
 		{event: `"context":{"campaign":"x","page":{"url":"/?a=b&utm_medium=cpc+a%26b&utm_campaign=%C3%A9` +
 			`&utm_creative=z&utm_source=s&ttclid=1&gclid=2&utm_id=3&b#utm_term=no"}}`,
 			campaign: `{"name":"é","source":"s","medium":"cpc a&b","id":"3","creative":"z","gclid":"2","ttclid":"1"}`},
+		{event: `"context":{"campaign":{"name":"a","gclid":"g","ttclid":""},"page":{"url":"/?utm_term=x&` +
+			`gclid=h&utm_msclkid=n&fbclid=%66+1&fbclid=2&msclkid=&msclkid=m&ttclid=t#?gclid=i"}}`,
+			campaign: `{"name":"a","gclid":"g","fbclid":"f 1","msclkid":"m","ttclid":"t"}`},
+		{event: `"context":{"campaign":{"name":""},"page":{"url":"?utm_term=x&gclid=1"}}`,
+			campaign: `{"term":"x","gclid":"1"}`},
 		{event: `"properties":{"url":"/?utm_source=&utm_source=b&utm_source=c"}`, campaign: `{"source":"b"}`},
 		{event: `"properties":{"url":"/?utm_source=%zz&utm_medium=%4&utm_term=a;b&utm_=x&UTM_ID=5&xgclid=6"}`},
 		{event: `"properties":{"url":"/?utm%5Fsource=a&msclkid=m&fbclid=f"}`,
@@ -158,6 +163,8 @@ func TestWhatIsCollectedIsBounded(t *testing.T) {
 		{event: `"properties":{"url":"/?utm_source=` + pad(2048-13) + `"}`,
 			campaign: `{"source":"` + pad(2048-13) + `"}`},
 		{event: `"properties":{"url":"/?utm_source=` + pad(2048-12) + `"}`, notes: NoteCollectedLong},
+		{event: `"context":{"campaign":{"name":"n"}},"properties":{"url":"/?gclid=` + pad(2048) + `"}`,
+			campaign: `{"name":"n"}`, notes: NoteCollectedLong},
 		{event: `"properties":{"url":"/?` + many + `"}`, notes: NoteCollectedLong},
 		{event: `"context":{"campaign":{` + strings.ReplaceAll(strings.ReplaceAll(many[1:], "=1", `":"1"`),
 			"&", ",\"") + `}}`, notes: NoteCollectedLong},
@@ -222,11 +229,10 @@ func TestFaultsOfTheContextNameTheKey(t *testing.T) {
 	}
 }
 
-// campaignByURL is what the scan must collect of a URL, by way of net/url.
-func campaignByURL(t *testing.T, text string) string {
-	t.Helper()
-	known := []string{"name", "source", "medium", "term", "content", "id"}
-	clicks := []string{"gclid", "fbclid", "msclkid", "ttclid"}
+var clickIDs = []string{"gclid", "fbclid", "msclkid", "ttclid"}
+
+// campaignInURL is what the query of a URL says, by way of net/url: all or the click ids.
+func campaignInURL(text string, clicks bool) map[string]string {
 	_, query, _ := strings.Cut(strings.SplitN(text, "#", 2)[0], "?")
 	found := map[string]string{}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -239,12 +245,20 @@ func campaignByURL(t *testing.T, text string) string {
 			if name == "campaign" && isUTM {
 				name = "name"
 			}
-			isCampaign := isUTM && name != "" || slices.Contains(clicks, name)
+			isCampaign := isUTM && name != "" && !clicks || slices.Contains(clickIDs, key)
 			if isCampaign && list[0] != "" && found[name] == "" {
 				found[name] = list[0]
 			}
 		}
 	}
+	return found
+}
+
+// campaignByURL is what the scan must collect of a URL.
+func campaignByURL(t *testing.T, text string) string {
+	t.Helper()
+	known := []string{"name", "source", "medium", "term", "content", "id"}
+	found := campaignInURL(text, false)
 	var members []string
 	take := func(name string) {
 		if v := found[name]; v != "" {
@@ -257,11 +271,11 @@ func campaignByURL(t *testing.T, text string) string {
 		take(name)
 	}
 	for _, name := range others {
-		if !slices.Contains(clicks, name) {
+		if !slices.Contains(clickIDs, name) {
 			take(name)
 		}
 	}
-	for _, name := range clicks {
+	for _, name := range clickIDs {
 		take(name)
 	}
 	if made := strings.Join(members, ","); made != "" && len(made) <= collectedObjectBytesMax-2 &&

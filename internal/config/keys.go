@@ -69,10 +69,11 @@ func places() [][2]string {
 		{"source", "which source it is from: one customer is another one in each"},
 		{"channel", "channel, which tells mobile platforms"},
 		{"library", "name of the library, which tells mobile platforms"},
-		{"url", "address of a page, for entry and exit, and the campaign in its query"},
+		{"url", "address of a page, for entry and exit, and the campaign and click ids in its query"},
 		{"screen", "name of a screen, for entry and exit"},
 		{"referrer", "where the visitor came from"},
-		{"campaign", "campaign as an object of name, source, medium, ...; without one: the url's"},
+		{"campaign", "campaign as an object of name, source, ...; without one: the url's utm_*; " +
+			"click ids that it lacks: the url's"},
 		{"context", "what a session keeps of the first event that has it: device, system, app"},
 	}
 }
