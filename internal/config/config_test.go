@@ -52,6 +52,22 @@ func TestLoad_DefaultsStandAlone(t *testing.T) {
 	}
 }
 
+// Who comments every line out, or has begun with an empty file, means the defaults.
+func TestLoad_AFileWithoutKeysIsAllDefaults(t *testing.T) {
+	want, _, err := world{}.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"", "\n", "# nothing\n# kafka:\n", "---\n", "--- # a\n# b\n", "{}\n",
+	} {
+		got, warnings, err := inFile(text).load()
+		if err != nil || len(warnings) > 0 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, %v, %+v", text, err, warnings, got)
+		}
+	}
+}
+
 // The example of the interface document, whole: every key that has a default
 // spelled out there must load and give that default again.
 const everyDefault = `
@@ -182,9 +198,6 @@ var faultCases = []struct {
 	w    world
 	want []string
 }{
-	{"AnEmptyFile", inFile(""), []string{`sessionizer.yaml: is empty: want a mapping of keys`}},
-	{"OnlyComments", inFile("# nothing\n"),
-		[]string{`sessionizer.yaml: is empty: want a mapping of keys`}},
 	{"AList", inFile("- a\n"), []string{`sessionizer.yaml:1: want a mapping of keys at the top`}},
 	{"TwoDocuments", inFile("lanes: 1\n---\nlanes: 2\n"),
 		[]string{`sessionizer.yaml:2: a second document begins here: want one`}},

@@ -49,8 +49,8 @@ func (r *fileReader) read(document []byte) {
 	}
 }
 
-// root parses the document and returns the mapping at its top; nil: there is a
-// fault instead.
+// root parses the document and returns the mapping at its top, without keys if
+// there is nothing; nil: there is a fault instead.
 func (r *fileReader) root(document []byte) *yaml.Node {
 	if len(document) > fileBytesMax {
 		r.fault(0, "", faultf("is larger than %s", sizeText(fileBytesMax)))
@@ -60,8 +60,7 @@ func (r *fileReader) root(document []byte) *yaml.Node {
 	var root yaml.Node
 	switch err := decoder.Decode(&root); {
 	case errors.Is(err, io.EOF):
-		r.fault(0, "", faultf("is empty: want a mapping of keys"))
-		return nil
+		return &yaml.Node{Kind: yaml.MappingNode} // comments at most
 	case err != nil:
 		r.syntaxFault(err)
 		return nil
@@ -78,8 +77,7 @@ func (r *fileReader) root(document []byte) *yaml.Node {
 		return root.Content[0]
 	}
 	if len(root.Content) == 1 && root.Content[0].ShortTag() == "!!null" {
-		r.fault(0, "", faultf("is empty: want a mapping of keys"))
-		return nil
+		return &yaml.Node{Kind: yaml.MappingNode}
 	}
 	r.fault(root.Line, "", faultf("want a mapping of keys at the top"))
 	return nil

@@ -37,10 +37,11 @@ func (l *loader) applyProfile() {
 	var err error
 	switch {
 	case isPath(name):
-		if !l.readProfile(name) {
+		if p = l.readProfile(name); l.config.profile == nil {
+			// What it presets is looked at all the same: its faults are told with the others.
+			l.applyPresets(name, &p.Config)
 			return
 		}
-		p = *l.config.profile
 	case isBuiltIn(name):
 		if p, err = schemas.LoadProfile(name); err != nil {
 			l.cross(faultf("%v", err), "profile")
@@ -50,35 +51,44 @@ func (l *loader) applyProfile() {
 		return
 	}
 	l.profile = p
-	if p.Config.Kind != yaml.MappingNode {
+	l.applyPresets(name, &p.Config)
+}
+
+// applyPresets puts the part of a profile that has the form of a configuration below all else.
+func (l *loader) applyPresets(name string, presets *yaml.Node) {
+	if presets.Kind != yaml.MappingNode {
 		return
 	}
 	r := newFileReader(layerProfile, name, l.table)
-	r.mapping("", &p.Config)
+	r.mapping("", presets)
 	for _, a := range r.assignments {
 		if a.key.name == "profile" {
 			l.fault(a.value.origin, "profile", faultf("a profile cannot be based on another"))
 		}
 	}
+	r.assignments = slices.DeleteFunc(r.assignments, func(a assignment) bool {
+		return a.key.name == "profile"
+	})
 	l.assignments = append(r.assignments, l.assignments...)
 	l.faults = append(l.faults, r.faults...)
 }
 
-// readProfile reads the profile from a file. It reports whether that is usable.
-func (l *loader) readProfile(name string) bool {
+// readProfile reads the profile from a file. Where that is not usable the configuration has none,
+// and what is returned is no more than its presets.
+func (l *loader) readProfile(name string) schemas.Profile {
 	document, err := l.sources.ReadFile(name)
 	if err != nil {
 		l.cross(unreadable(name, err), "profile")
-		return false
+		return schemas.Profile{}
 	}
 	f := parseProfile(name, document)
 	l.faults = append(l.faults, f.faults...)
 	l.profileFile = f
 	if len(f.faults) > 0 {
-		return false
+		return schemas.Profile{Config: f.presets()}
 	}
 	l.config.profile = &f.profile
-	return true
+	return f.profile
 }
 
 func (l *loader) checkProfile() {

@@ -87,6 +87,9 @@ write:
     objct: [id]
 `, "lanes: many\nprofile: my/mine.yaml\n", []string{
 			`my/mine.yaml:1: nme: no such key; did you mean name?`,
+			`my/mine.yaml:3: sesion: no such key; did you mean session?`,
+			`my/mine.yaml:6: session.timeout: want a duration such as 250ms, 30s, 30m, 24h or 7d, ` +
+				`found "7 minutes"`,
 			`my/mine.yaml:8: paths.anonymous_di: no such path; did you mean paths.anonymous_id?`,
 			`my/mine.yaml:10: kinds.pages: no such key; did you mean kinds.page?`,
 			`my/mine.yaml:13: write[0].objct: no such key; did you mean write[0].object?`,
@@ -96,6 +99,16 @@ write:
 			Replace(mine), "profile: my/mine.yaml\n", []string{
 			`my/mine.yaml:3: profile: a profile cannot be based on another`,
 			`my/mine.yaml:5: session.timeuot: no such key; did you mean session.timeout?`,
+		}},
+		{"PresetsBesideOthers", strings.NewReplacer("config:",
+			"config:\n  profile: [segment]\n  rules: [{when: {event: {prefx: a}}, clas: start}]\n"+
+				"  lanes: many", "kinds:", "kids:").Replace(mine), "profile: my/mine.yaml\n", []string{
+			`my/mine.yaml:3: profile: a profile cannot be based on another`,
+			`my/mine.yaml:4: rules[0].when.event.prefx: no such condition; ` +
+				`did you mean rules[0].when.event.prefix?`,
+			`my/mine.yaml:4: rules[0].clas: no such key; did you mean rules[0].class?`,
+			`my/mine.yaml:5: lanes: want a whole number, found "many"`,
+			`my/mine.yaml:13: kids: no such key; did you mean kinds?`,
 		}},
 		{"Types", strings.Replace(mine, "page: [view]", "page: {a: b}", 1), "profile: my/mine.yaml\n",
 			[]string{`my/mine.yaml:11: kinds.page: want a text or a list of them`}},
@@ -113,6 +126,16 @@ write:
 			[]string{`profile my/mine.yaml: is empty: want a mapping of keys`}},
 		{"AnAlias", mine + "remove: &a [x]\nmobile:\n  channels: *a\n", "profile: my/mine.yaml\n",
 			[]string{`my/mine.yaml:17: aliases and merge keys are not understood: write the value out`}},
+		{"AliasesEverywhere", mine + "remove: [&a x, *a]\nmobile:\n  channels: *a\nlifecycle: *a\n",
+			"profile: my/mine.yaml\n", []string{
+				`my/mine.yaml:15: aliases and merge keys are not understood: write the value out`,
+				`my/mine.yaml:17: aliases and merge keys are not understood: write the value out`,
+				`my/mine.yaml:18: aliases and merge keys are not understood: write the value out`}},
+		{"AnAliasInThePresets", strings.NewReplacer("7m", "&a 7m", "int64", "*a", "kinds", "kids").
+			Replace(mine), "profile: my/mine.yaml\n", []string{
+			`my/mine.yaml:5: session.id_type: aliases and merge keys are not understood: ` +
+				`write the value out`,
+			`my/mine.yaml:10: kids: no such key; did you mean kinds?`}},
 		{"NoFile", mine, "lanes: 1\nprofile: ./other.yaml\n", []string{
 			`sessionizer.yaml:2: profile: read ./other.yaml: file does not exist`}},
 	} {

@@ -22,7 +22,9 @@ type profileFile struct {
 func parseProfile(name string, document []byte) *profileFile {
 	r := fileReader{layer: layerProfile, name: name}
 	p := &profileFile{name: name, root: r.root(document)}
-	if p.root != nil && r.refuseAliases(p.root) {
+	if p.root != nil && len(p.root.Content) == 0 {
+		r.fault(0, "", faultf("is empty: want a mapping of keys"))
+	} else if p.root != nil && r.refuseAliases(p.withoutPresets()) {
 		profile, err := schemas.ParseProfile(document)
 		p.profile = profile
 		var faults schemas.ProfileFaults
@@ -46,12 +48,36 @@ func (r *fileReader) refuseAliases(node *yaml.Node) bool {
 		r.fault(node.Line, "", faultf("aliases and merge keys are not understood: write the value out"))
 		return false
 	}
+	none := true
 	for _, inner := range node.Content {
-		if !r.refuseAliases(inner) {
-			return false
+		none = r.refuseAliases(inner) && none
+	}
+	return none
+}
+
+const presetsKey = "config" // of a profile
+
+// presets is the part that has the form of a configuration; zero: there is none.
+func (p *profileFile) presets() yaml.Node {
+	for i := 0; p.root != nil && i+1 < len(p.root.Content); i += 2 {
+		if value := p.root.Content[i+1]; p.root.Content[i].Value == presetsKey {
+			return *value
 		}
 	}
-	return true
+	return yaml.Node{}
+}
+
+// withoutPresets is the mapping at the top but for the presets, whose reader refuses aliases too.
+func (p *profileFile) withoutPresets() *yaml.Node {
+	rest := *p.root
+	rest.Content = nil
+	for i := 0; i+1 < len(p.root.Content); i += 2 {
+		name, value := p.root.Content[i], p.root.Content[i+1]
+		if name.Value != presetsKey || value.Kind != yaml.MappingNode {
+			rest.Content = append(rest.Content, name, value)
+		}
+	}
+	return &rest
 }
 
 // profileFault names what was probably meant, else all that could be.
