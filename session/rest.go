@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
-// rest is the retained sessions whose visit has ended. They lie in the history row, so that a row
-// that changes with every event holds little but the live session, and stay encoded until they can
-// matter to an event: most events are later than anything that touches them.
-//
-// In a history row it is
+// freshMax is how many ended sessions the first row keeps before all of them move to the history:
+// the first row is written with every event, the history as a whole.
+const freshMax = 2
+
+// rest is retained sessions whose visit has ended. They stay encoded until they can matter to an
+// event: most events are later than anything that touches them. The newest lie in the first row,
+// the others in the history, so that a row that changes with every event holds little but the live
+// session. In a row they are
 //
 //	number of sessions   uvarint; 0: nothing follows
 //	reach                varint
@@ -25,12 +29,28 @@ type rest struct {
 	least    Time
 	sessions []byte
 	own      []byte // the buffer of sessions once they changed
-	spare    []byte // the other one: what lies in own is compared with it
-	unpacked bool   // they are in State.Sessions, with what is open
 }
 
-func (p *rest) clear() {
-	p.count, p.sessions, p.unpacked = 0, nil, false
+func (p *rest) clear() { p.count, p.sessions = 0, nil }
+
+// keep takes these sessions for its own, in a buffer of its own.
+func (p *rest) keep(bounds rest, sessions ...[]byte) {
+	p.own = p.own[:0]
+	for _, b := range sessions {
+		p.own = append(p.own, b...)
+	}
+	p.count, p.reach, p.least, p.sessions = bounds.count, bounds.reach, bounds.least, p.own
+}
+
+// with returns the bounds of both.
+func (p *rest) with(q *rest) rest {
+	switch {
+	case p.count == 0:
+		return rest{count: q.count, reach: q.reach, least: q.least}
+	case q.count == 0:
+		return rest{count: p.count, reach: p.reach, least: p.least}
+	}
+	return rest{count: p.count + q.count, reach: max(p.reach, q.reach), least: min(p.least, q.least)}
 }
 
 // widen takes a session into the bounds.
@@ -69,14 +89,17 @@ func (p *rest) decode(r *reader) {
 	p.count, p.sessions = int(count), sessions
 }
 
+// isResting reports whether ended sessions lie encoded.
+func (s *State) isResting() bool { return !s.unpacked && s.rest.count+s.fresh.count > 0 }
+
 // disturbs reports whether a resting session can matter to an event at t, or to no event (NoTime),
 // at this event watermark: it may be touched, be forgotten, or have to make room. What decide finds
 // among the open sessions alone holds else, unless it opens one or follows an id.
 func (r *Rules) disturbs(s *State, t, watermark Time) bool {
-	p := &s.rest
-	if p.count == 0 || p.unpacked {
+	if !s.isResting() {
 		return false
 	}
+	p := s.rest.with(&s.fresh)
 	if t != NoTime && t <= p.reach || watermark > p.least+Time(r.Lateness) ||
 		len(s.Sessions)+p.count >= r.Retained {
 		return true
@@ -96,20 +119,22 @@ func (c cause) keepsToOpen() bool {
 		c == causeMerge
 }
 
-// unpack brings the resting sessions among the others. Their texts are copied: settle writes where
-// they lay.
+// unpack brings the resting sessions among the others, in front of them and in their order. Their
+// texts are copied: settle writes where they lay.
 func (s *State) unpack() {
-	p := &s.rest
-	if p.unpacked || p.count == 0 {
+	if !s.isResting() {
 		return
 	}
-	p.unpacked = true
-	open := len(s.Sessions)
+	s.unpacked = true
+	count, open := s.rest.count+s.fresh.count, len(s.Sessions)
+	s.Sessions = slices.Grow(s.Sessions, count)[:open+count]
+	copy(s.Sessions[count:], s.Sessions[:open])
+	clear(s.Sessions[:count])
 	from := len(s.texts)
-	s.texts = append(s.texts, p.sessions...)
+	s.texts = append(append(s.texts, s.rest.sessions...), s.fresh.sessions...)
 	r := reader{b: s.texts[from:len(s.texts):len(s.texts)], texts: s.texts}
-	for range p.count {
-		if r.session(s.add()); r.err != nil {
+	for i := range count {
+		if r.session(&s.Sessions[i]); r.err != nil {
 			break
 		}
 	}
@@ -118,37 +143,45 @@ func (s *State) unpack() {
 		r.err = errTrailing
 	}
 	if r.err != nil {
-		s.history.damage = fmt.Errorf("read %d ended sessions: %w", p.count, r.err)
-		s.Sessions = s.Sessions[:open]
+		s.history.damage = fmt.Errorf("read %d ended sessions: %w", count, r.err)
+		s.Sessions = s.Sessions[count:]
 	}
 }
 
 // settle puts the sessions whose visit has ended to rest.
 func (s *State) settle() {
-	p := &s.rest
-	if p.unpacked {
+	switch {
+	case s.unpacked:
 		s.repack()
-		return
+	case s.hasEnded():
+		ended, _ := s.pack(0)
+		fresh := s.fresh.with(&ended)
+		s.fresh.keep(fresh, s.fresh.sessions, s.packed)
+		s.RowChanged = true
+		if fresh.count > freshMax {
+			s.rest.keep(s.rest.with(&fresh), s.rest.sessions, s.fresh.sessions)
+			s.fresh.clear()
+			s.HistoryChanged = true
+		}
 	}
-	if !s.hasEnded() {
-		return
-	}
-	p.own = s.pack(append(p.own[:0], p.sessions...))
-	p.sessions = p.own
-	s.HistoryChanged = true
 }
 
-// repack is settle for sessions that were unpacked: often nothing of them has changed.
+// repack is settle for sessions that were unpacked: often nothing of them has changed, and seldom
+// anything of those that lie in the history.
 func (s *State) repack() {
-	p := &s.rest
-	p.unpacked, p.count = false, 0
-	p.spare = s.pack(p.spare[:0])
-	if bytes.Equal(p.spare, p.sessions) {
-		return
+	s.unpacked = false
+	ended, newer := s.pack(s.rest.count)
+	tail, isSame := bytes.CutPrefix(s.packed, s.rest.sessions)
+	switch {
+	case isSame && bytes.Equal(tail, s.fresh.sessions):
+	case isSame && newer.count <= freshMax:
+		s.fresh.keep(newer, tail)
+		s.RowChanged = true
+	default:
+		s.rest.keep(ended, s.packed)
+		s.fresh.clear()
+		s.HistoryChanged, s.RowChanged = true, true
 	}
-	p.own, p.spare = p.spare, p.own
-	p.sessions = p.own
-	s.HistoryChanged, s.RowChanged = true, true
 }
 
 func (s *State) hasEnded() bool {
@@ -160,17 +193,22 @@ func (s *State) hasEnded() bool {
 	return false
 }
 
-// pack appends the ended sessions to dst and takes them out of Sessions.
-func (s *State) pack(dst []byte) []byte {
+// pack encodes the ended sessions into s.packed, takes them out of Sessions, and returns the bounds
+// of all and of those behind the first so many.
+func (s *State) pack(first int) (all, newer rest) {
+	s.packed = s.packed[:0]
 	open := s.Sessions[:0]
 	for i := range s.Sessions {
-		if x := &s.Sessions[i]; x.Open {
+		x := &s.Sessions[i]
+		if x.Open {
 			open = append(open, *x)
-		} else {
-			dst = appendSession(dst, x)
-			s.rest.widen(x)
+			continue
 		}
+		if s.packed = appendSession(s.packed, x); all.count >= first {
+			newer.widen(x)
+		}
+		all.widen(x)
 	}
 	s.Sessions = open
-	return dst
+	return all, newer
 }

@@ -23,6 +23,7 @@ const sessionBytesMin = 24
 //	Stamped            uvarint
 //	Forgotten          1 byte: 0 none, 1 followed by a varint
 //	Messages           uvarint length, bytes
+//	ended sessions     the newest ones, as rest says
 //	Sessions           uvarint number, then each as appendSession writes it: those that are open
 func (s *State) AppendRow(dst []byte) []byte {
 	if s.IsEmpty() {
@@ -39,6 +40,7 @@ func (s *State) AppendRow(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(s.Messages)))
 	dst = append(dst, s.Messages...)
+	dst = s.fresh.appendTo(dst)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Sessions)))
 	for i := range s.Sessions {
 		dst = appendSession(dst, &s.Sessions[i])
@@ -92,6 +94,7 @@ func (s *State) decodeRow(row []byte) error {
 	if messages := r.bytes(r.uvarint()); len(messages) > 0 {
 		s.Messages = messages
 	}
+	s.fresh.decode(&r)
 	count := r.uvarint()
 	if count > uint64(len(r.b)/sessionBytesMin) || s.Count == 0 {
 		return errRange

@@ -158,26 +158,35 @@ func TestRow(t *testing.T) {
 		for range 1_000 {
 			s := &State{}
 			s.Reset()
+			s.Count = 1
 			var want []Session
-			for range 1 + k.IntN(3) {
+			for i := range 1 + k.IntN(3*freshMax) {
 				x := randomSession(k)
 				x.Open = false
 				s.Sessions, want = append(s.Sessions, x), append(want, x)
+				if s.HistoryChanged = false; k.IntN(2) == 0 {
+					s.unpack()
+				}
+				if s.settle(); len(s.Sessions) > 0 {
+					t.Fatalf("%d ended sessions are left among the open ones", len(s.Sessions))
+				}
+				if s.HistoryChanged != (i%(freshMax+1) == freshMax) {
+					t.Fatalf("the history changed with session %d: %t", i, s.HistoryChanged)
+				}
 			}
-			s.settle()
-			if !s.HistoryChanged || len(s.Sessions) > 0 {
-				t.Fatalf("%d ended sessions are left among the open ones", len(s.Sessions))
-			}
+			open := randomSession(k)
+			open.Open = true
+			s.Sessions = append(s.Sessions, open)
+			want = append(want, open)
 			var got State
-			if err := got.Decode(nil, s.AppendHistory(nil)); err != nil {
+			if err := got.Decode(s.AppendRow(nil), s.AppendHistory(nil)); err != nil {
 				t.Fatal(err)
 			}
 			got.unpack()
 			if got.Err() != nil || !reflect.DeepEqual(got.Sessions, want) {
 				t.Fatalf("%v\nwant %+v\ngot  %+v", got.Err(), want, got.Sessions)
 			}
-			got.HistoryChanged = false
-			if got.settle(); got.HistoryChanged {
+			if got.settle(); got.HistoryChanged || got.RowChanged {
 				t.Fatal("what was unpacked and not changed is written again")
 			}
 		}
@@ -193,8 +202,8 @@ func TestRow(t *testing.T) {
 		}
 		m.rules.Expire(&s, m.w, &m.out)
 		row, history := s.AppendRow(nil), s.AppendHistory(nil)
-		at := bytes.Index(history, s.rest.sessions)
-		copy(history[at:], bytes.Repeat([]byte{0xff}, 8)) // flags that mean nothing
+		at := bytes.Index(row, s.fresh.sessions)
+		copy(row[at:], bytes.Repeat([]byte{0xff}, 8)) // flags that mean nothing
 		if err := s.Decode(row, history); err != nil {
 			t.Fatal(err)
 		}

@@ -208,11 +208,14 @@ type State struct {
 	RowChanged     bool // the row must be written again
 	HistoryChanged bool // the history row must be written again
 
-	rest     rest // the retained ones that are not open
+	rest     rest // the retained ones that are not open, in the history row
+	fresh    rest // the newest of them, in the first row
+	unpacked bool // rest and fresh are in Sessions, in front of what is open
 	history  history
 	messages []byte // the buffer of Messages once they changed
 	texts    []byte // holds id texts that are made here; grows until the next Decode
 	touched  []int  // scratch of decide: retained sessions the event touches
+	packed   []byte // scratch of settle: ended sessions
 	picked   []int  // scratch: positions of retained sessions
 }
 
@@ -229,6 +232,8 @@ func (s *State) clear() {
 	s.Messages = nil
 	s.Sessions = s.Sessions[:0]
 	s.rest.clear()
+	s.fresh.clear()
+	s.unpacked = false
 	s.history.clear()
 }
 

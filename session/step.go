@@ -43,7 +43,7 @@ func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 	r.forget(s, w.Event)
 	var d decision
 	r.decide(s, e, w.Event, &d)
-	if s.rest.count > 0 && !s.rest.unpacked && !d.cause.keepsToOpen() {
+	if s.isResting() && !d.cause.keepsToOpen() {
 		s.unpack()
 		d = decision{}
 		r.decide(s, e, w.Event, &d)
@@ -120,7 +120,7 @@ func (r *Rules) Due(s *State) Time {
 // event starts the key anew, whether or not its rows were removed before. No visit of it may be
 // open.
 func (r *Rules) IsGone(s *State, watermark Time) bool {
-	if s.rest.count > 0 && !s.rest.unpacked {
+	if s.isResting() {
 		s.unpack()
 		defer s.settle()
 	}
@@ -130,7 +130,7 @@ func (r *Rules) IsGone(s *State, watermark Time) bool {
 // isGone is IsGone with the resting sessions as they are. Where they need not be unpacked for this
 // watermark they are not forgotten.
 func (r *Rules) isGone(s *State, watermark Time) bool {
-	if s.rest.count > 0 && !s.rest.unpacked {
+	if s.isResting() {
 		return false
 	}
 	latest := s.Forgotten
@@ -148,8 +148,9 @@ func (r *Rules) KeptUntil(s *State) Time {
 	for i := range s.Sessions {
 		latest = max(latest, r.activeUntil(&s.Sessions[i]))
 	}
-	if s.rest.count > 0 && !s.rest.unpacked {
-		latest = max(latest, s.rest.reach-1) // the reach of a boundary that does not continue
+	if s.isResting() {
+		p := s.rest.with(&s.fresh)
+		latest = max(latest, p.reach-1) // the reach of a boundary that does not continue
 	}
 	if latest == NoTime {
 		return NoTime
