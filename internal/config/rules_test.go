@@ -62,7 +62,7 @@ rules:
 `).load()
 	want := `sessionizer.yaml:2: session.timeuot: no such key; did you mean session.timeout?
 sessionizer.yaml:5: rules[0].wen: no such key; did you mean rules[0].when?
-sessionizer.yaml:8: rules[1].when.event.prefx: no such condition; did you mean rules[1].when.event.prefix?
+sessionizer.yaml:8: rules[1].when.event.prefx: no such condition: there are prefix, glob, exists, gt, gte, lt, lte, eq and ne; did you mean rules[1].when.event.prefix?
 sessionizer.yaml:9: rules[1].when.context.locale.prefix: is empty
 sessionizer.yaml:10: rules[1].when.properties.step.gt: want a number, found "five"
 sessionizer.yaml:11: rules[1].when.type: the list is empty: no event has any of it
@@ -145,6 +145,43 @@ func TestRules_EveryConditionAndEffectIsRead(t *testing.T) {
 		t.Errorf("%v, effects %+v", err, rules.Effects)
 	}
 }
+
+// Each of these is what a condition is called elsewhere: who writes it knows what it means and not
+// how it is said here.
+func TestRules_AConditionOfOtherProgramsIsAnsweredWithTheOneHere(t *testing.T) {
+	const there = "no such condition: there are prefix, glob, exists, gt, gte, lt, lte, eq and ne"
+	for condition, want := range map[string]string{
+		"equals: a":           "no such condition: write the value itself: event: a",
+		"is: true":            "no such condition: write the value itself: event: true",
+		"equals: 'null'":      `no such condition: write the value itself: event: "null"`,
+		"one_of: [a, b]":      "no such condition: write a list: event: [a, b]",
+		"in: ['1', 2.50]":     `no such condition: write a list: event: ["1", 2.50]`,
+		"in: a":               "no such condition: write the value itself: event: a",
+		"in: []":              there,
+		"equals: {a: b}":      there,
+		"equals: " + longText: "no such condition: write the value itself: event: ...",
+		"eq: a":               `want a number, found "a": write the value itself: event: a`,
+		"eq: [a, 1]":          "want a number, found a list: write a list: event: [a, 1]",
+		"eq: 0x10":            `want a number as JSON writes it, such as 10, -1.5 or 1e3, found "0x10"`,
+		"gt: a":               `want a number, found "a"`,
+		"ne: a":               `want a number, found "a": ` + noNegation,
+		"not: a":              there + "; " + noNegation,
+		"not: {exists: true}": there + "; " + noNegation,
+		"not: 5":              there + "; did you mean rules[0].when.event.ne?",
+		"regex: a.*":          there + "; did you mean rules[0].when.event.glob?",
+		"prefixx: a":          there + "; did you mean rules[0].when.event.prefix?",
+		"between: [1, 2]":     there,
+	} {
+		_, _, err := inFile("rules: [{when: {event: {" + condition + "}}, end: true}]").load()
+		name, _, _ := strings.Cut(condition, ":")
+		want = "sessionizer.yaml:1: rules[0].when.event." + name + ": " + want
+		if got := lines(err); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", condition, strings.Join(got, "\n"), want)
+		}
+	}
+}
+
+const longText = "a text of more characters than anyone wants to read again in a fault"
 
 const withRules = `name: mine
 config:

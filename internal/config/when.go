@@ -126,11 +126,13 @@ func (r *ruleReader) operators(key string, m member) {
 		default:
 			op := slices.Index(comparisonNames(), o.name)
 			if op < 0 {
-				f = &fault{"no such condition", nearest(o.name, operatorNames(), "")}
+				f = unknownCondition(m.name, o)
 				break
 			}
 			var number string
-			number, f = asNumber(o.value)
+			if number, f = asNumber(o.value); f != nil {
+				f = comparisonFault(m.name, o, f)
+			}
 			compare.Compare = append(compare.Compare,
 				schemas.Comparison{Op: schemas.OpGreater + schemas.Op(op), Number: number})
 		}
