@@ -81,6 +81,7 @@ type TaskStats struct {
 	BytesIn                               int64
 	Notes                                 [32]int64 // by bit of session.Notes
 	ScanNotes                             [32]int64 // by bit of schemas.ScanNotes
+	Invalid                               [16]int64 // client ids, by session.Invalid
 	Dead                                  map[schemas.Reason]int64
 }
 
@@ -208,6 +209,9 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	t.decided = true
 	note(&t.Stats.Notes, t.outcome.Notes)
 	note(&t.Stats.ScanNotes, t.scanned.Notes)
+	if t.outcome.Notes&session.NoteInvalidID != 0 {
+		t.Stats.Invalid[e.Invalid]++
+	}
 	if bad := deadOf(t.outcome.Dead); bad != nil {
 		return t.refuse(in, bad)
 	}

@@ -82,6 +82,7 @@ func (a *app) stamp(ctx context.Context, o *stampOptions) error {
 	if err := errors.Join(err, s.close()); err != nil {
 		return err
 	}
+	s.report.count(&s.engine.task.Stats)
 	if err := s.report.write(a.stderr, o); err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (s *stamper) cutLine(l line, lines *lineReader) error {
 		if _, err := lines.rest(s.stdout); err != nil {
 			return s.readError(err)
 		}
-		s.report.Stamped++
+		s.report.Passed++
 		return s.stdout.writeLine(nil)
 	}
 	s.report.Reasons[string(schemas.Limit)]++

@@ -40,6 +40,7 @@ type stamper struct {
 	again    *os.File // the same file, to read a place a second time; nil: it has only one time
 	line     int64    // in this file, 1-based
 	record   kgo.Record
+	isBad    bool // the line in hand cannot be processed
 	buffer   []byte
 	canceled func() error // asked where much is read at once
 	shown    int          // dead letters told on standard error
@@ -132,7 +133,9 @@ func (s *stamper) step(l line, lines *lineReader) error {
 	if err := s.engine.line(&s.record); err != nil {
 		return fmt.Errorf("%s:%d: %w", s.file, l.number, err)
 	}
-	if _, out := s.engine.task.Last(); out != nil && out.Stamp.Status == session.Dropped {
+	_, out := s.engine.task.Last()
+	if s.isBad = out == nil || out.Dead != session.DeadNone; !s.isBad &&
+		out.Stamp.Status == session.Dropped {
 		s.report.Dropped++
 	}
 	if err := s.engine.drain(); err != nil {
@@ -151,7 +154,11 @@ func (s *stamper) step(l line, lines *lineReader) error {
 func (s *stamper) take(r *kgo.Record) error {
 	switch r.Topic {
 	case outputRecords:
-		s.report.Stamped++
+		if s.isBad {
+			s.report.Passed++
+		} else {
+			s.report.Stamped++
+		}
 		return s.stdout.writeLine(r.Value)
 	case visitRecords:
 		s.countVisit(r.Value)

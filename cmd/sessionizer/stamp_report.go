@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sessionizer/processor"
+	"sessionizer/schemas"
+	"sessionizer/session"
 )
 
 // stampReport is what the stamp command did.
@@ -15,12 +19,35 @@ type stampReport struct {
 	Lines         int64            `json:"lines"` // read, blank ones included
 	Blank         int64            `json:"blank"` // skipped
 	Stamped       int64            `json:"stamped"`
-	Sessions      int64            `json:"sessions"` // those that others took in not counted
+	Passed        int64            `json:"passed,omitempty"` // bad input that the policy lets through
+	Sessions      int64            `json:"sessions"`         // those that others took in not counted
 	VisitsStarted int64            `json:"visitsStarted,omitempty"`
 	VisitsEnded   int64            `json:"visitsEnded"`
 	Dropped       int64            `json:"dropped,omitempty"` // by a rule or as duplicates
 	DeadLetters   int64            `json:"deadLetters"`
-	Reasons       map[string]int64 `json:"reasons"` // of the dead letters
+	Reasons       map[string]int64 `json:"reasons"`    // of the dead letters
+	Counted       map[string]int64 `json:"counted"`    // notes on events, by label; none is 0
+	InvalidIDs    map[string]int64 `json:"invalidIds"` // of clients, by what is wrong with them
+}
+
+// count takes over what the engine has noted.
+func (r *stampReport) count(stats *processor.TaskStats) {
+	r.Counted, r.InvalidIDs = map[string]int64{}, map[string]int64{}
+	for i, n := range stats.Notes {
+		if n > 0 {
+			r.Counted[session.Notes(1<<i).String()] = n
+		}
+	}
+	for i, n := range stats.ScanNotes {
+		if n > 0 {
+			r.Counted[schemas.ScanNotes(1<<i).String()] = n
+		}
+	}
+	for i, n := range stats.Invalid {
+		if n > 0 {
+			r.InvalidIDs[session.Invalid(i).String()] = n
+		}
+	}
 }
 
 // write tells of the run on standard error.
@@ -34,6 +61,9 @@ func (r *stampReport) write(w io.Writer, o *stampOptions) error {
 		fmt.Fprintf(&b, " (%s blank)", grouped(r.Blank))
 	}
 	fmt.Fprintf(&b, "\nstamped       %s\n", grouped(r.Stamped))
+	if r.Passed > 0 {
+		fmt.Fprintf(&b, "passed        %s (bad input, as it was)\n", grouped(r.Passed))
+	}
 	if r.Dropped > 0 {
 		fmt.Fprintf(&b, "dropped       %s\n", grouped(r.Dropped))
 	}
@@ -44,15 +74,26 @@ func (r *stampReport) write(w io.Writer, o *stampOptions) error {
 	b.WriteString(destination(o.visits))
 	fmt.Fprintf(&b, "\ndead letters  %s", grouped(r.DeadLetters))
 	if r.DeadLetters > 0 {
-		var reasons []string
-		for _, reason := range slices.Sorted(maps.Keys(r.Reasons)) {
-			reasons = append(reasons, reason+" "+grouped(r.Reasons[reason]))
-		}
-		fmt.Fprintf(&b, " (%s)%s", strings.Join(reasons, ", "), destination(o.deadLetters))
+		fmt.Fprintf(&b, " (%s)%s", listed(r.Reasons), destination(o.deadLetters))
 	}
 	b.WriteByte('\n')
+	if len(r.Counted) > 0 {
+		fmt.Fprintf(&b, "counted       %s\n", listed(r.Counted))
+	}
+	if len(r.InvalidIDs) > 0 {
+		fmt.Fprintf(&b, "invalid ids   %s\n", listed(r.InvalidIDs))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// listed writes counts by label.
+func listed(counts map[string]int64) string {
+	var parts []string
+	for _, label := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, label+" "+grouped(counts[label]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func destination(file string) string {
