@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"strconv"
 
 	"sessionizer/session"
@@ -16,9 +17,10 @@ type Origin struct {
 // AppendEnded appends a Visit Ended record: one JSON object, without white space. Times are RFC
 // 3339, UTC, with milliseconds; durations are milliseconds.
 //
-// Members with nothing to say are left out: userId, source, session.previousId, mergedInto,
-// amendableUntil, firstEventId, lastEventId, foregroundIndex, backgroundIndex, entry, exit,
-// campaign, referrer, context. The counts are always all there.
+// Members with nothing to say are left out: userId (the last known user), firstUserId (the first
+// one, where it is another), source, session.previousId, mergedInto, amendableUntil, firstEventId,
+// lastEventId, foregroundIndex, backgroundIndex, entry, exit, campaign, referrer, context. The
+// counts are always all there.
 func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
 	return c.appendVisit(dst, c.visits.ended, source, anonymousID, e, o)
 }
@@ -41,6 +43,9 @@ func (c *Codec) appendVisit(dst []byte, head string, source, anonymousID []byte,
 	dst = append(dst, `","anonymousId":`...)
 	dst = appendText(dst, anonymousID)
 	dst = appendTextMember(dst, `,"userId":`, s.LastUser.Bytes)
+	if !bytes.Equal(s.FirstUser.Bytes, s.LastUser.Bytes) {
+		dst = appendTextMember(dst, `,"firstUserId":`, s.FirstUser.Bytes)
+	}
 	dst = appendTextMember(dst, `,"source":`, source)
 	dst = append(dst, `,"session":{"id":`...)
 	dst = appendID(dst, s.ID)

@@ -25,7 +25,7 @@ func TestVisitEndedSaysEverything(t *testing.T) {
 	got := string(codecOf(t, "krenalis").AppendEnded([]byte("x"), []byte("app\n"),
 		[]byte("9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91"), e, Origin{"events", 7, 201}))
 	const want = `x{"type":"track","event":"Visit Ended","messageId":"0193ca01-50bb-7b17-acea-34706793f387-2",` +
-		`"anonymousId":"9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91","userId":"u1","source":"app\n",` +
+		`"anonymousId":"9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91","userId":"u1","firstUserId":"u0","source":"app\n",` +
 		`"session":{"id":1734260905123,"uuid":"0193ca01-50bb-7b17-acea-34706793f387","index":4,` +
 		`"previousId":1734160905123},"reason":"inactivity","revision":2,` +
 		`"startedAt":"2024-12-15T11:08:25.123Z","endedAt":"2024-12-15T11:09:25.124Z",` +
@@ -57,6 +57,21 @@ func TestVisitEndedLeavesOutWhatIsNotThere(t *testing.T) {
 		`"origin":{"topic":"e","partition":0,"firstOffset":0,"lastOffset":0,"decidedAt":0}}`
 	if got != want {
 		t.Errorf(" got %s\nwant %s", got, want)
+	}
+}
+
+func TestVisitEndedNamesTheFirstUserWhereItIsAnother(t *testing.T) {
+	user := func(s string) session.Text { return session.Text{Bytes: []byte(s)} }
+	for _, i := range [][3]string{
+		{"u", "u", `"anonymousId":"a","userId":"u","session"`},
+		{"u", "v", `"anonymousId":"a","userId":"v","firstUserId":"u","session"`},
+		{"", "", `"anonymousId":"a","session"`},
+	} {
+		e := &session.Ended{Session: session.Session{FirstUser: user(i[0]), LastUser: user(i[1])}}
+		got := string(codecOf(t, "segment").AppendEnded(nil, nil, []byte("a"), e, Origin{}))
+		if !strings.Contains(got, i[2]) {
+			t.Errorf("%s\nwant %s", got, i[2])
+		}
 	}
 }
 

@@ -129,10 +129,10 @@ func checkVisitPath(path string) error {
 		return err
 	}
 	switch names[0] {
-	case "type", "event", "messageId", "anonymousId", "userId", "source", "session", "reason",
-		"revision", "mergedInto", "startedAt", "endedAt", "durationMs", "activeMs", "timeoutMs",
-		"amendableUntil", "counts", "foregroundIndex", "backgroundIndex", "firstEventId",
-		"lastEventId", "entry", "exit", "campaign", "referrer", "context", "origin":
+	case "type", "event", "messageId", "anonymousId", "userId", "firstUserId", "source", "session",
+		"reason", "revision", "mergedInto", "startedAt", "endedAt", "durationMs", "activeMs",
+		"timeoutMs", "amendableUntil", "counts", "foregroundIndex", "backgroundIndex",
+		"firstEventId", "lastEventId", "entry", "exit", "campaign", "referrer", "context", "origin":
 		return fmt.Errorf("%s is a member of every record", names[0])
 	}
 	return nil

@@ -49,10 +49,10 @@ const payloadName = "payload"
 // visitNames are the members of a visit record that a case may name.
 func visitNames() []string {
 	names := []string{
-		"type", "event", "messageId", "anonymousId", "userId", "source", "session", "reason",
-		"revision", "mergedInto", "startedAt", "endedAt", "durationMs", "activeMs", "timeoutMs",
-		"amendableUntil", "counts", "firstEventId", "lastEventId", "entry", "exit", "campaign",
-		"referrer", "context", "foregroundIndex", "backgroundIndex", "origin",
+		"type", "event", "messageId", "anonymousId", "userId", "firstUserId", "source", "session",
+		"reason", "revision", "mergedInto", "startedAt", "endedAt", "durationMs", "activeMs",
+		"timeoutMs", "amendableUntil", "counts", "firstEventId", "lastEventId", "entry", "exit",
+		"campaign", "referrer", "context", "foregroundIndex", "backgroundIndex", "origin",
 	}
 	for name := range shortVisitNames() {
 		names = append(names, name)
