@@ -90,6 +90,30 @@ func TestForgetting(t *testing.T) {
 			w.audit()
 		})
 	})
+	t.Run("AShortLifeForgetsToo", func(t *testing.T) {
+		bubble(t, 1, func(w *world) {
+			c := w.forgetful("a")
+			c.UntilEnd = true
+			w.create(c)
+			w.produce(0, event("ana", 0), event("bob", 0), event("cy", 5*hour/6))
+			m := w.start(c)
+			if err := m.wait(); err != nil {
+				t.Fatal(err)
+			}
+			if got := kept(w.changes(0)); len(got) != 3 {
+				t.Errorf("the changelog keeps %q within the retention", got)
+			}
+			w.produce(0, event("dan", 9*hour))
+			m = w.start(c)
+			if err := m.wait(); err != nil {
+				t.Fatal(err)
+			}
+			if got := kept(w.changes(0)); !slices.Equal(got, []string{"dan"}) {
+				t.Errorf("the changelog keeps %q, want dan", got)
+			}
+			w.forgotten(c, m, []string{"dan"})
+		})
+	})
 	t.Run("ASilentPartitionForgetsToo", func(t *testing.T) {
 		bubble(t, 1, func(w *world) {
 			c := w.forgetful("a")

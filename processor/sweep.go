@@ -13,8 +13,10 @@ const (
 	sweepEvery = time.Hour
 	// sweepPause is how long Pebble is given between two passes to compact away what the first one
 	// has deleted.
-	sweepPause    = time.Minute
-	sweepRowsMin  = 256     // of one step, unless the partition has fewer: seeking has its price too
+	sweepPause   = time.Minute
+	sweepRowsMin = 256  // of one step, unless the partition has fewer: seeking has its price too
+	sweepFirst   = 1024 // rows a second at least until a task's first pass is done: it may live
+	// for seconds only, as in runs until the end
 	sweepRowsMax  = 4096    // of one step, which a commit waits for
 	sweepBytesMax = 1 << 20 // of rows, likewise
 )
@@ -34,6 +36,7 @@ type sweep struct {
 	// wait is the event watermark that a pass would be in vain before; NoTime: none.
 	wait session.Time
 	last time.Time // wall clock of the last step; zero: none since the task was made
+	once bool      // a pass was done since then
 	gone int       // keys that the pass has deleted
 }
 
@@ -71,6 +74,7 @@ func (t *Task) Sweep(now time.Time) error {
 		return t.unreadable(err)
 	}
 	if s.cursor = next; next == "" {
+		s.once = true
 		return t.endSweep(now)
 	}
 	return nil
@@ -96,12 +100,18 @@ func (t *Task) endSweep(now time.Time) error {
 
 // sweepRows is how many rows the next step may read; 0: it is too early for one.
 func (t *Task) sweepRows(now time.Time) int {
-	if t.sweep.last.IsZero() {
-		t.sweep.last = now
-	}
 	all := float64(t.confirmed.Digest.Rows)
-	due := all * float64(now.Sub(t.sweep.last)) / float64(sweepEvery)
 	most := float64(t.sweepRowsMax)
+	var due float64
+	if t.sweep.last.IsZero() {
+		t.sweep.last, due = now, sweepRowsMin
+	} else {
+		elapsed := now.Sub(t.sweep.last)
+		due = all * float64(elapsed) / float64(sweepEvery)
+		if !t.sweep.once {
+			due = max(due, sweepFirst*elapsed.Seconds())
+		}
+	}
 	if due < min(sweepRowsMin, all, most) || all == 0 {
 		return 0
 	}
