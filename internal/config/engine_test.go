@@ -20,8 +20,8 @@ func TestLoad_EveryBadPathIsTold(t *testing.T) {
 		want []string
 	}{
 		{"Alone", inFile("paths: {anonymous_id: a..b, user_id: \"\", event: \"$key\"}\n"), []string{
-			`sessionizer.yaml:1: paths.user_id: is empty`,
 			`sessionizer.yaml:1: paths.anonymous_id: path "a..b": an empty name`,
+			`sessionizer.yaml:1: paths.user_id: is empty`,
 			`sessionizer.yaml:1: paths.event: $key: only alone or last among those of anonymous_id`,
 		}},
 		{"TwoInAList", inFile("paths:\n  anonymous_id: [a..b, id, c.]\n"), []string{

@@ -146,7 +146,7 @@ func (r *fileReader) entry(full string, line int, node *yaml.Node) {
 	}
 	k, ok := r.keys[full]
 	if !ok {
-		r.fault(line, full, &fault{"no such key", nearest(full, r.names, ".")})
+		r.fault(line, full, unknown("no such key", nearest(full, r.names, ".")))
 		return
 	}
 	if k.secret {
@@ -154,8 +154,8 @@ func (r *fileReader) entry(full string, line int, node *yaml.Node) {
 		return
 	}
 	v := r.value(full, node)
-	if v.broken && full != rulesKey {
-		return
+	if v.broken && full != rulesKey && (v.shape != list || len(v.items) == 0) {
+		return // of a list the other elements may be wrong too
 	}
 	v.origin.line = line
 	r.assignments = append(r.assignments, assignment{key: k, value: v})

@@ -121,6 +121,8 @@ func TestLoad_LargeFilesAreAnswered(t *testing.T) {
 		"Values":     "rules:\n - end: true\n   when:\n    p:\n" + numbers("     - v%d\n"),
 		"Topics":     "input:\n  topics:\n" + numbers("   - t%d\n"),
 		"Fields":     fill("output: {fields: [", "id,", "]}"),
+		"Splits":     "session:\n  splits:\n" + numbers("   - s%d\n"),
+		"SplitLine":  "session: {splits: [" + numbers("s%d, ") + "]}",
 		"Aliases":    "input:\n  topics: [&a x" + strings.Repeat(", *a", 200_000) + "]\n",
 	} {
 		t.Run(name, func(t *testing.T) {

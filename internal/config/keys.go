@@ -109,7 +109,7 @@ func kafkaKeys() []key {
 	return []key{
 		{name: "kafka.brokers",
 			about: "brokers to start from, host:port; the others are found through them",
-			field: texts(func(c *Config) *[]string { return &c.Kafka.Brokers }, brokers)},
+			field: texts(func(c *Config) *[]string { return &c.Kafka.Brokers }, brokers())},
 		{name: "kafka.group",
 			about: "consumer group; transactional ids and changelogs' names begin with it",
 			field: text(func(c *Config) *string { return &c.Kafka.Group }, legalName)},
@@ -151,7 +151,7 @@ func kafkaKeys() []key {
 func topicKeys() []key {
 	ks := []key{
 		{name: "input.topics", about: "topics to read, all with the same number of partitions",
-			field: texts(func(c *Config) *[]string { return &c.Input.Topics }, topics)},
+			field: texts(func(c *Config) *[]string { return &c.Input.Topics }, topics())},
 		{name: "input.format", about: "form of the events; auto: told by the bytes of each",
 			field: choice(func(c *Config) *string { return &c.Input.Format }, "auto", "json", "avro")},
 		{name: "output.topic", about: "topic of the sessionized events",
@@ -245,8 +245,7 @@ func sessionKeys() []key {
 			field: choice(func(c *Config) *string { return &c.Session.Boundary }, "after", "at")},
 		{name: "session.splits",
 			about: "what else begins a new session: a start marker, another user, another campaign",
-			field: choices(func(c *Config) *[]string { return &c.Session.Splits },
-				"client_start", "user_change", "campaign")},
+			field: splits()},
 		{name: "session.max_duration", about: "longest session; 0s: any length",
 			field: duration(func(c *Config) *time.Duration { return &c.Session.MaxDuration }, 0, timesMax)},
 		{name: "session.max_events", about: "most events of a session; 0: any number",

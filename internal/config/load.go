@@ -85,7 +85,14 @@ func (l *loader) finish() {
 }
 
 func (l *loader) fault(o Origin, key string, f *fault) {
-	l.faults = append(l.faults, Fault{Origin: o, Key: key, Problem: f.problem, Nearest: f.nearest})
+	for ; f != nil; f = f.next {
+		at := o
+		if f.line > 0 {
+			at.line = f.line
+		}
+		l.faults = append(l.faults,
+			Fault{Origin: at, Key: key, Problem: f.problem, Nearest: f.nearest})
+	}
 }
 
 func (l *loader) warn(key string, f *fault) {
@@ -189,7 +196,7 @@ func (l *loader) readEnvironment() {
 		origin := Origin{layer: layerEnvironment, name: name, order: i}
 		k, ok := byVariable[name]
 		if !ok {
-			l.fault(origin, "", &fault{"no key goes by this name", nearest(name, names, "")})
+			l.fault(origin, "", unknown("no key goes by this name", nearest(name, names, "")))
 			continue
 		}
 		l.assignments = append(l.assignments,
@@ -212,7 +219,7 @@ func (l *loader) readSet() {
 		case r.sections[name]:
 			l.fault(origin, name, faultf("is a section: set one of its keys"))
 		case k == nil:
-			l.fault(origin, name, &fault{"no such key", nearest(name, r.names, ".")})
+			l.fault(origin, name, unknown("no such key", nearest(name, r.names, ".")))
 		default:
 			l.assignments = append(l.assignments,
 				assignment{key: k, value: value{origin: origin, text: text}})

@@ -87,11 +87,11 @@ func profileFault(f *schemas.ProfileFault) *fault {
 		section, name = f.Key[:dot+1], f.Key[dot+1:]
 	}
 	if near := nearest(name, f.Want, ""); near != "" && strings.HasPrefix(f.What, "no such ") {
-		return &fault{f.What, section + near}
+		return unknown(f.What, section+near)
 	}
 	if _, quoted, ok := strings.Cut(f.What, ": "); ok {
 		if near := nearest(strings.Trim(quoted, `"`), f.Want, ""); near != "" {
-			return &fault{f.What, near}
+			return unknown(f.What, near)
 		}
 	}
 	return faultf("%s", f.Problem())

@@ -139,7 +139,9 @@ func (r *ruleReader) fault(key string, v value, f *fault) {
 	}
 	if f.nearest != "" && strings.HasPrefix(f.problem, "no such") {
 		prefix := key[:strings.LastIndex(key, ".")+1]
-		f = &fault{f.problem, r.rule.key + prefix + f.nearest}
+		whole := *f
+		whole.nearest = r.rule.key + prefix + f.nearest
+		f = &whole
 	}
 	r.loader.fault(v.origin, r.rule.key+key, f)
 }
@@ -196,7 +198,7 @@ func (r *ruleReader) member(m member) *fault {
 		return ruleFlag(&e.Drop, m.value)
 	}
 	if near := nearest(m.name, ruleNames(), ""); near != "" && !isPlace(m.name) {
-		return &fault{"no such key", near}
+		return unknown("no such key", near)
 	}
 	return faultf("no such key of a rule: a condition belongs below when")
 }

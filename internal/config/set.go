@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -26,19 +25,6 @@ func text(at func(*Config) *string, checks ...func(string) *fault) field {
 			if f == nil {
 				f = check(s)
 			}
-		}
-		if f == nil {
-			*at(c) = s
-		}
-		return f
-	}, func(c *Config) any { return *at(c) }}
-}
-
-func texts(at func(*Config) *[]string, check func([]string) *fault) field {
-	return field{"list of texts", func(c *Config, v value) *fault {
-		s, f := asTexts(v)
-		if f == nil {
-			f = check(s)
 		}
 		if f == nil {
 			*at(c) = s
@@ -121,22 +107,6 @@ func choice(at func(*Config) *string, from ...string) field {
 	return f
 }
 
-func choices(at func(*Config) *[]string, from ...string) field {
-	f := texts(at, func(list []string) *fault {
-		for i, s := range list {
-			if f := oneOf(s, from); f != nil {
-				return f
-			}
-			if slices.Contains(list[:i], s) {
-				return faultf("%s is given twice", s)
-			}
-		}
-		return nil
-	})
-	f.kind = "list of " + strings.Join(from, ", ")
-	return f
-}
-
 func isEmpty(s string) bool { return s == "" }
 
 func oneOf(s string, from []string) *fault {
@@ -154,60 +124,6 @@ func alternatives(names []string) string {
 		return strings.Join(names, "")
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
-}
-
-// asOneOrMore takes a text or a list of texts.
-func asOneOrMore(v value) ([]string, *fault) {
-	if v.shape == scalar && !v.untyped() {
-		s, f := asText(v)
-		if f == nil {
-			f = notEmpty(s)
-		}
-		return []string{s}, f
-	}
-	return asTexts(v)
-}
-
-// outputFields takes the name of a set of fields, or a list of fields.
-func outputFields() field {
-	return field{
-		kind: alternatives(fieldSets()) + ", or a list of fields: " + strings.Join(fieldNames(), ", "),
-		set: func(c *Config, v value) *fault {
-			fields, f := asOneOrMore(v)
-			if f == nil {
-				f = checkFields(fields)
-			}
-			if f == nil {
-				c.Output.Fields = fields
-			}
-			return f
-		},
-		get: func(c *Config) any { return oneOrMore(c.Output.Fields) },
-	}
-}
-
-func checkFields(fields []string) *fault {
-	if len(fields) == 0 {
-		return faultf("the list is empty: want at least id, or %s", alternatives(fieldSets()))
-	}
-	if len(fields) == 1 && slices.Contains(fieldSets(), fields[0]) {
-		return nil
-	}
-	for i, name := range fields {
-		if slices.Contains(fieldSets(), name) {
-			return faultf("%s stands alone, not in a list with other fields", name)
-		}
-		if !slices.Contains(fieldNames(), name) {
-			return &fault{
-				problem: fmt.Sprintf("no such field: %s", shown(name)),
-				nearest: nearest(name, slices.Concat(fieldNames(), fieldSets()), ""),
-			}
-		}
-		if slices.Contains(fields[:i], name) {
-			return faultf("%s is given twice", name)
-		}
-	}
-	return nil
 }
 
 // oneOrMore is the short form of a list: its only element stands alone.
@@ -253,7 +169,7 @@ func pathsOf(name string) field {
 	return field{
 		kind: "path, or list of paths",
 		set: func(c *Config, v value) *fault {
-			paths, f := asOneOrMore(v)
+			paths, f := asOneOrMore(v, listCheck{one: checkPath})
 			if f == nil {
 				c.Paths[name] = paths
 			}
@@ -266,6 +182,14 @@ func pathsOf(name string) field {
 			return nil // the profile's
 		},
 	}
+}
+
+// checkPath finds what is never a path. All else the engine checks, where all paths are known.
+func checkPath(paths []string, i int) *fault {
+	if slices.Contains(strings.Split(paths[i], "."), "") {
+		return faultf("path %s: an empty name", shown(paths[i]))
+	}
+	return nil
 }
 
 // zone takes the name of an IANA zone. Local is none: it would be another one
@@ -319,42 +243,6 @@ func legalNameOrNothing(s string) *fault {
 		return nil
 	}
 	return legalName(s)
-}
-
-func topics(names []string) *fault {
-	switch {
-	case len(names) == 0:
-		return faultf("the list is empty: want at least one topic")
-	case len(names) > topicsMax:
-		return faultf("more than %d topics", topicsMax)
-	}
-	for i, name := range names {
-		if f := legalName(name); f != nil {
-			return f
-		}
-		if slices.Contains(names[:i], name) {
-			return faultf("the topic %s is given twice", name)
-		}
-	}
-	return nil
-}
-
-func brokers(addresses []string) *fault {
-	switch {
-	case len(addresses) == 0:
-		return faultf("the list is empty: want at least one host:port")
-	case len(addresses) > brokersMax:
-		return faultf("more than %d brokers", brokersMax)
-	}
-	for i, address := range addresses {
-		if f := hostPort(address); f != nil {
-			return f
-		}
-		if slices.Contains(addresses[:i], address) {
-			return faultf("the broker %s is given twice", address)
-		}
-	}
-	return nil
 }
 
 func hostPort(address string) *fault {

@@ -109,9 +109,15 @@ func (v value) describe() string {
 	return shown(v.text)
 }
 
-// fault says what is wrong with a value; nearest is empty where nothing comes
-// to mind.
-type fault struct{ problem, nearest string }
+// fault says what is wrong with a value.
+type fault struct {
+	problem string
+	nearest string // what may have been meant; empty: nothing comes to mind
+	line    int    // of the element that it is about; 0: that of the value
+	next    *fault // of another element of the same list
+}
+
+func unknown(problem, nearest string) *fault { return &fault{problem: problem, nearest: nearest} }
 
 func faultf(format string, args ...any) *fault {
 	return &fault{problem: fmt.Sprintf(format, args...)}
@@ -155,25 +161,6 @@ func asList(v value) ([]value, *fault) {
 		items = append(items, value{origin: v.origin, text: strings.TrimSpace(part)})
 	}
 	return items, nil
-}
-
-func asTexts(v value) ([]string, *fault) {
-	items, f := asList(v)
-	if f != nil {
-		return nil, f
-	}
-	texts := make([]string, 0, len(items))
-	for _, item := range items {
-		text, f := asText(item)
-		if f != nil {
-			return nil, f
-		}
-		if text == "" {
-			return nil, faultf("the list has an empty element")
-		}
-		texts = append(texts, text)
-	}
-	return texts, nil
 }
 
 func asBool(v value) (bool, *fault) {

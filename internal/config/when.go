@@ -15,6 +15,9 @@ func (r *ruleReader) when(v value) *fault {
 		return wanted("a mapping of paths to what is wanted there", v)
 	}
 	for _, m := range v.members {
+		if len(r.faults) >= faultsMax {
+			break
+		}
 		key := ruleWhen + "." + m.name
 		r.rule.lines[key] = m.origin.line
 		switch m.shape {
@@ -42,19 +45,21 @@ func oneOfValues(m member) (schemas.Condition, *fault) {
 	if m.shape == scalar {
 		items = []value{m.value}
 	}
+	var faults faultList
 	seen := map[schemas.Value]bool{}
 	for _, item := range items {
 		one, f := asValue(item)
-		if f != nil {
-			return c, f
+		if f == nil && seen[one] {
+			f = faultf("%s is given twice", item.describe())
 		}
-		if seen[one] {
-			return c, faultf("%s is given twice", item.describe())
+		if f == nil {
+			seen[one] = true
+			c.Values = append(c.Values, one)
+		} else if !faults.add(item, f) {
+			break
 		}
-		seen[one] = true
-		c.Values = append(c.Values, one)
 	}
-	return c, nil
+	return c, faults.first
 }
 
 // asValue takes a scalar for what JSON has in its place.

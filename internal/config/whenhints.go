@@ -28,13 +28,13 @@ func unknownCondition(path string, o member) *fault {
 		}
 	case slices.Contains(negationNames(), o.name):
 		if isNumber(o.value) {
-			return &fault{"no such condition: " + there, "ne"}
+			return unknown("no such condition: "+there, "ne")
 		}
 		return faultf("no such condition: %s; %s", there, noNegation)
 	case slices.Contains(patternNames(), o.name):
-		return &fault{"no such condition: " + there, "glob"}
+		return unknown("no such condition: "+there, "glob")
 	}
-	return &fault{"no such condition: " + there, nearest(o.name, operatorNames(), "")}
+	return unknown("no such condition: "+there, nearest(o.name, operatorNames(), ""))
 }
 
 const noNegation = "what is not meant goes into a rule before this one: the first match wins"
