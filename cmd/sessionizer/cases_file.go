@@ -172,7 +172,8 @@ func (r *caseReader) read(text []byte) {
 	}
 	var overrides []config.Override
 	if node := top["config"].value; node != nil && r.isMapping(node, "config") {
-		overrides = append(overrides, config.Override{Name: r.file.name, Node: node})
+		overrides = append(overrides,
+			config.Override{Name: r.file.name, Key: "config", Node: node})
 	}
 	names := map[string]int{}
 	for i, node := range cases.Content {
@@ -305,7 +306,8 @@ func (r *caseReader) testCase(
 		}
 	}
 	if node := values["config"].value; node != nil && r.isMapping(node, key+".config") {
-		overrides = append(slices.Clip(overrides), config.Override{Name: r.file.name, Node: node})
+		overrides = append(slices.Clip(overrides),
+			config.Override{Name: r.file.name, Key: key + ".config", Node: node})
 	}
 	r.configure(c, overrides)
 	r.steps(c, values["events"].value, key)

@@ -87,7 +87,7 @@ func TestLoad_AnOverrideWinsAndItsFaultsNameItsFile(t *testing.T) {
 		}
 		c, _, err := Load(Sources{
 			Set: []string{"session.timeout=10m"}, Offline: true,
-			Overrides: []Override{{Name: "cases.yaml", Node: node.Content[0]}},
+			Overrides: []Override{{Name: "cases.yaml", Key: "config", Node: node.Content[0]}},
 			ReadFile:  func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 			Hostname:  func() (string, error) { return "host", nil },
 		})
@@ -98,7 +98,7 @@ func TestLoad_AnOverrideWinsAndItsFaultsNameItsFile(t *testing.T) {
 		t.Fatalf("%v, %v", c, err)
 	}
 	_, err = load("session:\n  timeuot: 7m\n")
-	want := "cases.yaml:2: session.timeuot: no such key; did you mean session.timeout?"
+	want := "cases.yaml:2: config.session.timeuot: no such key; did you mean session.timeout?"
 	if err == nil || err.Error() != want {
 		t.Fatalf("got %v", err)
 	}

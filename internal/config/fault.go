@@ -23,6 +23,7 @@ const (
 type Origin struct {
 	layer layer
 	name  string // file name, name or path of a profile, or environment variable
+	under string // key of an Override, in its file
 	line  int    // in a file: 1-based; 0: the file as a whole
 	order int    // position among its layer's values where there are no lines
 }
@@ -65,8 +66,14 @@ func (f Fault) String() string {
 	var b strings.Builder
 	b.WriteString(f.Origin.String())
 	b.WriteString(": ")
-	if f.Key != "" {
-		b.WriteString(f.Key)
+	if f.Origin.under != "" {
+		b.WriteString(f.Origin.under)
+		if f.Key != "" {
+			b.WriteString(".")
+		}
+	}
+	b.WriteString(f.Key)
+	if f.Origin.under != "" || f.Key != "" {
 		b.WriteString(": ")
 	}
 	b.WriteString(f.Problem)

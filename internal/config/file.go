@@ -25,6 +25,7 @@ type assignment struct {
 type fileReader struct {
 	layer       layer
 	name        string
+	under       string // key of the document in another one; empty: it stands alone
 	keys        map[string]*key
 	sections    map[string]bool
 	names       []string // keys and sections, what an unknown key may have meant
@@ -34,7 +35,7 @@ type fileReader struct {
 
 func (r *fileReader) fault(line int, key string, f *fault) {
 	told := Fault{
-		Origin: Origin{layer: r.layer, name: r.name, line: line}, Key: key,
+		Origin: Origin{layer: r.layer, name: r.name, under: r.under, line: line}, Key: key,
 		Problem: f.problem, Nearest: f.nearest,
 	}
 	if n := len(r.faults); n == 0 || r.faults[n-1] != told { // a list may have it in each element
@@ -170,7 +171,9 @@ func secretFault(k *key) *fault {
 // small file grows without bound. What cannot be read is left out and makes all
 // that it is in broken.
 func (r *fileReader) value(full string, node *yaml.Node) value {
-	v := value{origin: Origin{layer: r.layer, name: r.name, line: node.Line}}
+	v := value{origin: Origin{
+		layer: r.layer, name: r.name, under: r.under, line: node.Line,
+	}}
 	switch node.Kind {
 	case yaml.ScalarNode:
 		v.shape, v.text, v.tag = scalar, node.Value, node.ShortTag()

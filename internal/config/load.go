@@ -29,6 +29,7 @@ type Sources struct {
 // Override is a mapping with keys of the configuration inside of another YAML file.
 type Override struct {
 	Name string // of that file
+	Key  string // of the mapping in that file, which its faults name before theirs
 	Node *yaml.Node
 }
 
@@ -156,6 +157,7 @@ func (l *loader) document(at layer, name string, document []byte) {
 func (l *loader) readOverrides() {
 	for _, o := range l.sources.Overrides {
 		r := newFileReader(layerOverride, o.Name, l.table)
+		r.under = o.Key
 		r.mapping("", o.Node)
 		l.assignments = append(l.assignments, r.assignments...)
 		l.faults = append(l.faults, r.faults...)
