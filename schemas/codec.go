@@ -86,6 +86,8 @@ type kindOf struct {
 	kind session.Kind
 }
 
+var errNoAnonymousID = errors.New("paths.anonymous_id: missing")
+
 // NewCodec checks the configuration and reports all its faults at once.
 func NewCodec(config Config) (*Codec, error) {
 	c := &Codec{
@@ -115,7 +117,9 @@ func NewCodec(config Config) (*Codec, error) {
 		fault(fmt.Errorf("session.id_type: %d: no such type", config.IDType))
 	}
 	c.visits, err = visitFormOf(config.Profile.Visits)
-	fault(prefix("profile "+config.Profile.Name, err))
+	for _, one := range leavesOf(err) {
+		fault(prefix("profile "+config.Profile.Name, one))
+	}
 	c.kinds = kindsOf(config.Profile.Kinds)
 	fault(c.compile(config))
 	if len(faults) > 0 {
@@ -178,31 +182,13 @@ func (l Limits) withDefaults() (Limits, error) {
 
 // compile makes one trie of all that is read, written and removed.
 func (c *Codec) compile(config Config) error {
-	var faults []error
 	root := &trieBuilder{}
 	places, err := c.addPaths(root, config)
-	if err != nil {
-		faults = append(faults, err)
-	}
-	writes := make([]*trieBuilder, len(config.Profile.Write))
-	edges := make([]edge, len(config.Profile.Write))
-	for i, w := range config.Profile.Write {
-		if edges[i], err = c.edgeOf(w); err == nil {
-			writes[i], err = root.add(w.Path)
-		}
-		if err == nil && slices.Contains(writes[:i], writes[i]) {
-			err = fmt.Errorf("%s: twice", w.Path)
-		}
-		if err != nil {
-			faults = append(faults, fmt.Errorf("profile %s: write: %w", config.Profile.Name, err))
-			continue
-		}
-		writes[i].owned = true
-	}
+	faults := leavesOf(err)
+	writes, edges, err := c.addWrites(root, config.Profile)
+	faults = append(faults, leavesOf(err)...)
 	copies, err := addCopies(root, config.Profile)
-	if err != nil {
-		faults = append(faults, err)
-	}
+	faults = append(faults, leavesOf(err)...)
 	for _, p := range config.Profile.Remove {
 		b, err := root.add(p)
 		if err != nil {
@@ -212,15 +198,15 @@ func (c *Codec) compile(config Config) error {
 		b.owned = true
 	}
 	ownClients(places, writes)
+	faults = append(faults, config.checkReads()...)
 	asked, err := c.addRules(root, config.Rules)
-	if err != nil {
-		faults = append(faults, err)
+	faults = append(faults, leavesOf(err)...)
+	c.trie, err = root.build()
+	for _, one := range leavesOf(err) {
+		faults = append(faults, config.faultOfMember(one))
 	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
-	}
-	if c.trie, err = root.build(); err != nil {
-		return err
 	}
 	for p := range c.paths {
 		for _, b := range places[p] {
@@ -244,6 +230,28 @@ func (c *Codec) compile(config Config) error {
 	return nil
 }
 
+// addWrites adds what is written, by the position of the write.
+func (c *Codec) addWrites(root *trieBuilder, p Profile) ([]*trieBuilder, []edge, error) {
+	writes := make([]*trieBuilder, len(p.Write))
+	edges := make([]edge, len(p.Write))
+	var faults []error
+	for i, w := range p.Write {
+		var err error
+		if edges[i], err = c.edgeOf(w); err == nil {
+			writes[i], err = root.add(w.Path)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("profile %s: write: %w", p.Name, err))
+			continue
+		}
+		if slices.Contains(writes[:i], writes[i]) {
+			faults = append(faults, &profileError{p.Name, "write", w.Path, w.Path + ": twice"})
+		}
+		writes[i].owned = true
+	}
+	return writes, edges, errors.Join(faults...)
+}
+
 // addCopies adds the places that values are copied from, by the position of the write.
 func addCopies(root *trieBuilder, p Profile) ([][]*trieBuilder, error) {
 	copies := make([][]*trieBuilder, len(p.Write))
@@ -263,23 +271,27 @@ func addCopies(root *trieBuilder, p Profile) ([][]*trieBuilder, error) {
 		}
 	}
 	if count > copiesMax {
-		faults = append(faults, fmt.Errorf("profile %s: write: %d values are copied, at most %d",
-			p.Name, count, copiesMax))
+		faults = append(faults, &profileError{p.Name, "write", "",
+			fmt.Sprintf("%d values are copied, at most %d", count, copiesMax)})
 	}
 	return copies, errors.Join(faults...)
+}
+
+// pathsInForce returns the profile's paths and those that replace them.
+func (config *Config) pathsInForce() map[string]PathList {
+	paths := map[string]PathList{}
+	maps.Copy(paths, config.Profile.Paths)
+	for name, list := range config.Paths {
+		paths[name] = list
+	}
+	return paths
 }
 
 // addPaths adds what is read, the profile's paths or those that replace them.
 func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBuilder, error) {
 	var places [pathCount][]*trieBuilder
 	var faults []error
-	paths := maps.Clone(config.Profile.Paths)
-	if paths == nil {
-		paths = map[string]PathList{}
-	}
-	for name, list := range config.Paths {
-		paths[name] = list
-	}
+	paths := config.pathsInForce()
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		p := slices.Index(pathNames[:], name)
 		if p < 0 {
@@ -294,8 +306,10 @@ func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBu
 		}
 		if path(p) == pathContext {
 			var err error
-			if c.context, err = contextOf(root, list); err != nil {
-				faults = append(faults, fmt.Errorf("paths.%s: %w", name, err))
+			c.context, err = contextOf(root, list)
+			for _, one := range leavesOf(err) {
+				subject, _, _ := strings.Cut(one.Error(), ": ")
+				faults = append(faults, &profileError{"", "paths." + name, subject, one.Error()})
 			}
 			continue
 		}
@@ -310,12 +324,12 @@ func (c *Codec) addPaths(root *trieBuilder, config Config) ([pathCount][]*trieBu
 				places[p] = append(places[p], b)
 			}
 			if err != nil {
-				faults = append(faults, fmt.Errorf("paths.%s: %w", name, err))
+				faults = append(faults, &profileError{"", "paths." + name, text, err.Error()})
 			}
 		}
 	}
 	if len(faults) == 0 && !c.byKey && len(places[pathAnonymousID]) == 0 {
-		faults = append(faults, errors.New("paths.anonymous_id: missing"))
+		faults = append(faults, errNoAnonymousID)
 	}
 	return places, errors.Join(faults...)
 }

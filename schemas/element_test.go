@@ -80,8 +80,8 @@ func TestEntitiesAreWrittenIntoArrays(t *testing.T) {
 
 func TestOnlyTheFirstElementCanBeOurs(t *testing.T) {
 	for path, want := range map[string]string{
-		"e.1.x": "session member e.1.x: of an array only what is inside of the first element can be ours",
-		"f.0":   "session member f.0: of an array only",
+		"e.1.x": "write: e.1.x: of an array only what is inside of the first element can be ours",
+		"f.0":   "write: f.0: of an array only",
 		"e.x":   "beside an element",
 	} {
 		p := elementProfile()

@@ -49,8 +49,8 @@ func (f ProfileFaults) Error() string {
 }
 
 // ParseProfile reads a profile from YAML of the form of the built-in ones. Its error is a
-// ProfileFaults: keys that do not exist, values that make no sense. What Config presets is not
-// looked at.
+// ProfileFaults: keys that do not exist, values that make no sense, members that cannot be written
+// together. What Config presets is not looked at.
 func ParseProfile(text []byte) (Profile, error) {
 	var p Profile
 	var document yaml.Node
@@ -62,6 +62,9 @@ func ParseProfile(text []byte) (Profile, error) {
 		r.fault(&yaml.Node{Line: 1}, "", "an empty file")
 	} else {
 		r.profile(document.Content[0], &p)
+	}
+	if len(r.faults) == 0 {
+		r.places(document.Content[0], &p)
 	}
 	if len(r.faults) > 0 {
 		slices.SortStableFunc(r.faults, func(a, b ProfileFault) int { return a.Line - b.Line })

@@ -317,7 +317,7 @@ func TestVisitMembersAreChecked(t *testing.T) {
 	p.Visits.Members = map[string]string{"a": "id", "a.b": "uuid", "c": "x", "origin.d": "id",
 		"": "id"}
 	_, err = NewCodec(Config{Profile: p})
-	checkError(t, err, "visits.members.a: lies around another", `visits.members.c: field "x": want one`,
+	checkError(t, err, "visits.members: a: lies around another", `visits.members.c: field "x": want one`,
 		"visits.members.origin.d: origin is a member", `visits.members.: path ""`)
 	p.Visits.Members = map[string]string{"a.x": "id", "a.b": "uuid", "c": "index"}
 	c, err := NewCodec(Config{Profile: p})

@@ -90,53 +90,62 @@ func (t *trieBuilder) add(path string) (*trieBuilder, error) {
 	return at, nil
 }
 
-// build gives every place its number. No owned place may lie below another.
+// build gives every place its number. No owned place may lie below another. Its errors are all
+// there are, joined, each a memberError.
 func (t *trieBuilder) build() (trie, error) {
 	var nodes trie
-	if _, err := t.number(&nodes, -1, nil); err != nil {
-		return nil, err
-	}
+	var faults []error
+	t.number(&nodes, -1, nil, &faults)
 	if len(nodes) > pathsMax {
-		return nil, fmt.Errorf("paths: %d places in an event, at most %d", len(nodes), pathsMax)
+		faults = append(faults, fmt.Errorf("paths: %d places in an event, at most %d", len(nodes),
+			pathsMax))
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	return nodes, nil
 }
 
-func (t *trieBuilder) number(nodes *trie, parent int, above *trieBuilder) (inner bool, err error) {
+// memberError says why the member at a path cannot be ours.
+type memberError struct{ path, what string }
+
+func (e *memberError) Error() string { return e.path + ": " + e.what }
+
+// number numbers a place and those below it, and reports whether one below it is owned.
+func (t *trieBuilder) number(nodes *trie, parent int, above *trieBuilder, faults *[]error) bool {
 	if t.owned {
 		if above != nil {
-			return false, fmt.Errorf("session member %s: lies inside of session member %s",
-				t.path, above.path)
+			*faults = append(*faults, &memberError{t.path,
+				"lies inside of session member " + above.path})
 		}
 		above = t
 	}
 	t.node = len(*nodes)
 	*nodes = append(*nodes, node{name: t.name, parent: parent, owned: t.owned})
 	var kids []int
-	array := false
+	inner, array := false, false
 	for _, k := range t.kids {
-		below, err := k.number(nodes, t.node, above)
-		if err != nil {
-			return false, err
-		}
-		if below || k.owned {
-			isElement, err := k.element()
-			if err == nil && inner && isElement != array {
-				err = errors.New("a member beside an element of an array")
-			}
-			if err != nil {
-				return false, fmt.Errorf("session member %s: %w", k.somePath(), err)
-			}
-			inner, array = true, isElement
-		}
+		below := k.number(nodes, t.node, above, faults)
 		kids = append(kids, k.node)
+		if !below && !k.owned {
+			continue
+		}
+		isElement, err := k.element()
+		if err == nil && inner && isElement != array {
+			err = errors.New("a member beside an element of an array")
+		}
+		if err != nil {
+			*faults = append(*faults, &memberError{k.ownedPath(), err.Error()})
+			continue
+		}
+		inner, array = true, isElement
 	}
 	n := &(*nodes)[t.node]
 	n.kids, n.leaf, n.inner, n.end = kids, len(kids) == 0, inner, len(*nodes)
 	n.array = array
 	n.makeTable(t.kids)
 	n.makeElements(t.kids)
-	return inner, nil
+	return inner
 }
 
 // element reports whether what is owned here is inside of an element of an array. It must be the
@@ -156,6 +165,19 @@ func (t *trieBuilder) somePath() string {
 		t = t.kids[0]
 	}
 	return t.path
+}
+
+// ownedPath is the path of an owned place, or of the first one below; empty: there is none.
+func (t *trieBuilder) ownedPath() string {
+	if t.owned {
+		return t.path
+	}
+	for _, k := range t.kids {
+		if path := k.ownedPath(); path != "" {
+			return path
+		}
+	}
+	return ""
 }
 
 // pathIndex returns the position in an array that a name may stand for.

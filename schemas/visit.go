@@ -63,7 +63,8 @@ func visitFormOf(v Visits) (visitForm, error) {
 	}
 	for b := range fields {
 		if len(b.kids) > 0 {
-			faults = append(faults, fmt.Errorf("visits.members.%s: lies around another", b.path))
+			faults = append(faults, &profileError{"", "visits.members", b.path,
+				b.path + ": lies around another"})
 		}
 	}
 	if len(faults) > 0 || len(fields) == 0 {

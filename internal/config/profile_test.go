@@ -115,7 +115,7 @@ write:
 		{"ABadPath", strings.Replace(mine, "[who]", "[who, 'a..b']", 1), "profile: my/mine.yaml\n",
 			[]string{`my/mine.yaml:7: paths.anonymous_id: path "a..b": an empty name`}},
 		{"TheSamePathTwice", mine + "  - path: seen\n    value: id\n  - path: visit\n    value: id\n",
-			"profile: my/mine.yaml\n", []string{`my/mine.yaml:17: write: visit: twice`}},
+			"profile: my/mine.yaml\n", []string{`my/mine.yaml:17: write[2].path: visit: twice`}},
 		{"AKeyTwice", mine + "name: other\n", "profile: my/mine.yaml\n",
 			[]string{`my/mine.yaml:15: name: twice`}},
 		{"NoName", strings.Replace(mine, "name: mine\n", "", 1), "profile: my/mine.yaml\n",
