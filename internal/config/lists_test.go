@@ -23,7 +23,7 @@ output:
 paths:
   user_id: [a..b, c, '.d', '']
 session:
-  splits: [midnight, campain, max_duration, &u user_change, *u, max_events, user_change]
+  splits: [midnight, campagn, max_duration, &u user_change, *u, max_events, user_change]
 time:
   sources:
     - record
@@ -54,7 +54,7 @@ sessionizer.yaml:14: paths.user_id: path ".d": an empty name
 sessionizer.yaml:14: paths.user_id: the list has an empty element
 sessionizer.yaml:16: session.splits: aliases and merge keys are not understood: write the value out
 sessionizer.yaml:16: session.splits: midnight is a key of its own: session.midnight, an IANA zone such as Europe/Rome
-sessionizer.yaml:16: session.splits: want client_start, user_change or campaign, found "campain"; did you mean campaign?
+sessionizer.yaml:16: session.splits: want client_start, user_change or campaign, found "campagn"; did you mean campaign?
 sessionizer.yaml:16: session.splits: max_duration is a key of its own: session.max_duration, a duration such as 12h
 sessionizer.yaml:16: session.splits: max_events is a key of its own: session.max_events, a number such as 1000
 sessionizer.yaml:16: session.splits: user_change is given twice

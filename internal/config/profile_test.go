@@ -101,12 +101,12 @@ write:
 			`my/mine.yaml:5: session.timeuot: no such key; did you mean session.timeout?`,
 		}},
 		{"PresetsBesideOthers", strings.NewReplacer("config:",
-			"config:\n  profile: [segment]\n  rules: [{when: {event: {prefx: a}}, clas: start}]\n"+
+			"config:\n  profile: [segment]\n  rules: [{when: {event: {prefx: a}}, klass: start}]\n"+
 				"  lanes: many", "kinds:", "kids:").Replace(mine), "profile: my/mine.yaml\n", []string{
 			`my/mine.yaml:3: profile: a profile cannot be based on another`,
 			`my/mine.yaml:4: rules[0].when.event.prefx: no such condition: there are prefix, glob, exists, gt, gte, lt,` +
 				` lte, eq and ne; did you mean rules[0].when.event.prefix?`,
-			`my/mine.yaml:4: rules[0].clas: no such key; did you mean rules[0].class?`,
+			`my/mine.yaml:4: rules[0].klass: no such key; did you mean rules[0].class?`,
 			`my/mine.yaml:5: lanes: want a whole number, found "many"`,
 			`my/mine.yaml:13: kids: no such key; did you mean kinds?`,
 		}},
