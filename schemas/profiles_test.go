@@ -219,6 +219,12 @@ func TestSnowplowReadsBothAndTheEntityWins(t *testing.T) {
 		{`"domain_userid":"u","event":"page_ping","event_name":"page_ping"`, "u", "", 0, session.KindOther},
 		{`"domain_userid":null,` + entity + `:[{"userId":"` + nilUUID + `","sessionId":"` + a + `"}]`,
 			a, a, 0, session.KindOther},
+		{`"domain_userid":null,` + entity + `:[{"userId":"` + nilUUID + `","sessionId":"` +
+			strings.ToUpper(a) + `"}]`, a, a, 0, session.KindOther},
+		{`"domain_sessionid":"` + strings.ToUpper(a) + `"`, a, a, 0, session.KindOther},
+		{`"domain_sessionid":"X-` + a + `"`, "X-" + a, "", session.InvalidUUID, session.KindOther},
+		{`"domain_userid":"` + strings.ToUpper(b) + `","domain_sessionid":"` + a + `"`,
+			strings.ToUpper(b), a, 0, session.KindOther},
 	} {
 		sc, bad := scanOne(t, c, `{"derived_tstamp":"2024-12-15T11:08:25.123Z",`+i.event+`}`)
 		if bad != nil {

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 
 	"sessionizer/session"
@@ -106,7 +107,7 @@ func (c *Codec) scanKey(value, key []byte, sc *Scanned) *BadInput {
 			return bad(NoKey, "%s is no text", c.trie.path(n))
 		}
 		if text := sc.text(value, s); !isBlank(text) {
-			id = text
+			id = c.keyOf(n, text, s, sc)
 			break
 		}
 	}
@@ -125,6 +126,18 @@ func (c *Codec) scanKey(value, key []byte, sc *Scanned) *BadInput {
 		return b
 	}
 	return c.checkLength("the source", e.Source)
+}
+
+// keyOf returns the key that a text gives. A client's session id, which is the key of who has no
+// other, is one whatever the case it is sent in, as it is as an id.
+func (c *Codec) keyOf(n int, text []byte, s *slot, sc *Scanned) []byte {
+	if c.idType != session.IDUUID || !slices.Contains(c.paths[pathSessionID], n) {
+		return text
+	}
+	if lower, invalid := sc.uuidID(text, s); invalid == session.ValidID {
+		return lower
+	}
+	return text
 }
 
 // checkLength bounds a text that decides about sessions and is kept in the state.
