@@ -107,7 +107,7 @@ func (r *readCheck) member(section string, w *Write, done string) {
 			}
 			e := &profileError{r.config.Profile.Name, section, w.Path, what}
 			if _, given := r.config.Paths[name]; given {
-				e = &profileError{"", "paths." + name, path, what + ": the profile's " + section}
+				e = &profileError{"", "paths." + name, path, what + ", by the profile's " + section}
 			}
 			r.faults = append(r.faults, e)
 		}

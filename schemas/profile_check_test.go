@@ -84,6 +84,7 @@ func TestPathsOfTheConfigurationMayNotReadWhatIsWritten(t *testing.T) {
 		}
 		path := p.Write[len(p.Write)-1].Path
 		_, err = NewCodec(Config{Profile: p, Paths: map[string][]string{"message_id": {path}}})
-		checkError(t, err, "paths.message_id: "+path+" is read as message_id: it would be overwritten")
+		checkError(t, err, "paths.message_id: "+path+" is read as message_id: it would be overwritten, "+
+			"by the profile's write")
 	}
 }
