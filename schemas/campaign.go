@@ -81,7 +81,7 @@ func (c *Codec) ownCampaign(value []byte, sc *Scanned) (text []byte, ok bool) {
 			if !sc.readCampaign(value[s.start:s.end], c.limits.JSONDepth) {
 				return nil, false
 			}
-			if text = sc.campaignText(); text != nil {
+			if text := sc.campaignText(); text != nil {
 				return text, true
 			}
 			sc.campaign = sc.campaign[:0]
