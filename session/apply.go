@@ -41,7 +41,7 @@ func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *O
 			x.ActiveMs += Millis(gap)
 		}
 	}
-	x.take(e, r.timeout(e), r.maxDuration(e), watermark)
+	x.take(e, r.TimeoutOf(e), r.maxDuration(e), watermark)
 	s.Stamped = x.Index
 	if s.isLate(x) {
 		x.Late++
@@ -91,7 +91,7 @@ func (s *State) attach(d *decision, e *Event, out *Outcome) {
 // an event behind it, the event's for one ahead of it.
 func (r *Rules) reachTowards(x *Session, e *Event) Time {
 	if e.Time < x.First {
-		return r.reach(r.timeout(e))
+		return r.reach(r.TimeoutOf(e))
 	}
 	return r.reach(x.Timeout)
 }

@@ -183,8 +183,8 @@ func (r *Rules) effect(e *Event) *Effect {
 	return &r.Effects[e.Rule-1]
 }
 
-// timeout returns the timeout of an event, as configured: that of its rule, else its platform's.
-func (r *Rules) timeout(e *Event) Millis {
+// TimeoutOf returns the timeout of an event, as configured: that of its rule, else its platform's.
+func (r *Rules) TimeoutOf(e *Event) Millis {
 	if e.Rule != 0 {
 		if timeout := r.Effects[e.Rule-1].Timeout; timeout != 0 {
 			return timeout

@@ -13,7 +13,7 @@ import (
 func (r *Rules) obstacle(x *Session, e *Event, client ID) Reason {
 	t := e.Time
 	switch {
-	case t > r.expiry(x) || t < x.First-r.reach(r.timeout(e)):
+	case t > r.expiry(x) || t < x.First-r.reach(r.TimeoutOf(e)):
 		return ReasonInactivity
 	case t < x.NotBefore || t > x.NotAfter:
 		return ReasonInactivity

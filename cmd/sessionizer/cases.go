@@ -37,7 +37,7 @@ func (a *app) testCommand() *cobra.Command {
 		Example: "  sessionizer test cases.yaml\n" +
 			"  sessionizer test --run 'mobile|background' --junit report.xml cases.yaml\n" +
 			"  sessionizer test --update cases.yaml",
-		Args: cobra.MinimumNArgs(1),
+		Args: wantArgs(-1, "FILE, one or more, such as: sessionizer test cases.yaml"),
 	}, func(cmd *cobra.Command, args []string) error {
 		o.files = args
 		return a.test(cmd.Context(), &o)

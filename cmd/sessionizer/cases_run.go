@@ -164,7 +164,7 @@ func (r *caseRun) stamp(scanned *schemas.Scanned, out *session.Outcome) members 
 	s := &out.Stamp
 	m := members{"state": s.Status.String()}
 	if n := int(scanned.Event.Rule); n > 0 {
-		rule := ruleName{number: n}
+		rule := ruleName{number: n - 1}
 		if n <= len(r.rules) {
 			rule.name = r.rules[n-1]
 		}

@@ -34,7 +34,7 @@ func (a *app) explainCommand() *cobra.Command {
 			"consumer group, no offsets. Exit code 1: there is no event of the key.",
 		Example: "  sessionizer explain 9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91 --file events.ndjson\n" +
 			"  zcat events.ndjson.gz | sessionizer explain 9f3c2c2a-1d4b-4b7c-9c2a-8a3f6d3c0e91 --file -",
-		Args: cobra.ExactArgs(1),
+		Args: wantArgs(1, "one KEY, an anonymous id, such as: sessionizer explain ana --file events.ndjson"),
 	}, func(cmd *cobra.Command, args []string) error {
 		o.key, o.isSource = args[0], cmd.Flags().Changed("source")
 		return a.explain(cmd.Context(), &o)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 
+	"sessionizer/schemas"
 	"sessionizer/session"
 )
 
@@ -43,7 +44,8 @@ type explained struct {
 	Message   string            `json:"message,omitempty"` // of a dead letter
 	Closed    string            `json:"closed,omitempty"`  // what had closed the session near by
 	GapMs     *session.Millis   `json:"gapMs,omitempty"`
-	TimeoutMs *session.Millis   `json:"timeoutMs,omitempty"`
+	JudgedBy  *session.Millis   `json:"judgedByMs,omitempty"` // the timeout that judged the gap
+	TimeoutMs *session.Millis   `json:"timeoutMs,omitempty"`  // in force after the event
 	Rule      *explainedRule    `json:"rule,omitempty"`
 	Session   *explainedSession `json:"session,omitempty"`
 	State     string            `json:"state,omitempty"`
@@ -88,13 +90,14 @@ func (s *followed) json() *explainedSession {
 }
 
 // explain puts a decision into words. The outcome and its texts are valid only now.
-func (f *follower) explain(e *session.Event, out *session.Outcome) *explained {
+func (f *follower) explain(scanned *schemas.Scanned, out *session.Outcome) *explained {
+	e := &scanned.Event
 	x := &explained{
 		Kind: kindEvent, Time: formatTime(e.Time), Source: string(e.Source),
 		State: out.Stamp.Status.String(),
 	}
 	if n := int(e.Rule); n > 0 {
-		x.Rule = &explainedRule{Number: n}
+		x.Rule = &explainedRule{Number: n - 1}
 		if n <= len(f.rules) {
 			x.Rule.Name = f.rules[n-1]
 		}
@@ -104,16 +107,21 @@ func (f *follower) explain(e *session.Event, out *session.Outcome) *explained {
 			x.Notes = append(x.Notes, n.String())
 		}
 	}
+	for n := schemas.ScanNotes(1); n < schemas.ScanNotesEnd; n <<= 1 {
+		if scanned.Notes&n != 0 {
+			x.Notes = append(x.Notes, n.String())
+		}
+	}
 	if out.Dead != session.DeadNone {
 		x.State, x.Decision, x.Reason = "", decisionPassed, out.Dead.String()
 		return x
 	}
 	if out.Stamp.Status != session.InSession {
 		x.Decision, x.Reason = f.without(e, out)
-		if near := f.nearest(string(e.Source), e.Time); near != nil && x.Decision != decisionPassed &&
-			x.Decision != decisionDropped {
+		if near := f.nearest(string(e.Source), e.Time, session.MaxTime); near != nil &&
+			x.Decision == decisionUnattached {
 			gap := near.distance(e.Time)
-			x.GapMs, x.TimeoutMs = &gap, &near.timeoutMs
+			x.GapMs, x.JudgedBy = &gap, f.judge(near, e)
 		}
 		return x
 	}
@@ -152,7 +160,7 @@ func (f *follower) within(x *explained, e *session.Event, out *session.Outcome) 
 	s := f.session(source, uuid)
 	near := s
 	if s == nil {
-		near = f.nearest(source, e.Time)
+		near = f.nearest(source, e.Time, e.Time)
 		s = &followed{
 			source: source, index: stamp.Index, id: idValue(stamp.ID), uuid: uuid,
 			first: e.Time, last: e.Time, timeoutMs: stamp.TimeoutMs,
@@ -161,11 +169,11 @@ func (f *follower) within(x *explained, e *session.Event, out *session.Outcome) 
 	}
 	gap, timeout := stamp.GapMs, stamp.TimeoutMs
 	if near != nil {
-		timeout = near.timeoutMs
+		x.JudgedBy = f.judge(near, e)
 		if stamp.Start {
 			gap = near.distance(e.Time)
 		}
-		if stamp.Reason == session.ReasonInactivity && gap <= timeout {
+		if stamp.Reason == session.ReasonInactivity && f.reaches(x.JudgedBy, gap) {
 			x.Closed = near.ended // by a rule or an earlier split: its timeout had no say
 		}
 	}
@@ -195,6 +203,26 @@ func (f *follower) within(x *explained, e *session.Event, out *session.Outcome) 
 	}
 }
 
+// judge is the timeout that judges the gap between a session and an event, as configured: the
+// session's for an event behind it, the event's for one ahead of it. Nil: none does, since the
+// event goes by its client's id.
+func (f *follower) judge(s *followed, e *session.Event) *session.Millis {
+	rules := f.engine.rules
+	if rules.Mode == session.Adopt && !e.Client.IsZero() {
+		return nil
+	}
+	timeout := s.timeoutMs
+	if e.Time < s.first {
+		timeout = rules.TimeoutOf(e)
+	}
+	return &timeout
+}
+
+// reaches reports whether a gap is one that a timeout bridges.
+func (f *follower) reaches(timeout *session.Millis, gap session.Millis) bool {
+	return timeout != nil && (gap < *timeout || gap == *timeout && !f.engine.rules.BoundaryAt)
+}
+
 // decisionOf is what happened to an event that has a session.
 func decisionOf(stamp *session.Stamp, notes session.Notes) (decision, reason string) {
 	switch {
@@ -212,11 +240,11 @@ func decisionOf(stamp *session.Stamp, notes session.Notes) (decision, reason str
 	return decisionJoined, ""
 }
 
-// nearest is the session that an event at t was nearest to: which it would have joined.
-func (f *follower) nearest(source string, t session.Time) *followed {
+// nearest returns the session nearest to a time, of those that began at most at before; nil: none.
+func (f *follower) nearest(source string, t, before session.Time) *followed {
 	var nearest *followed
 	for _, s := range f.sessions {
-		if s.source != source || s.isMerged {
+		if s.source != source || s.isMerged || s.first > before {
 			continue
 		}
 		if nearest == nil || s.distance(t) <= nearest.distance(t) {

@@ -120,7 +120,7 @@ func (f *follower) step(r *kgo.Record, at explainedPlace) error {
 	scanned, out := f.engine.task.Last()
 	var x *explained
 	if out != nil && f.isOurs(&scanned.Event) {
-		x = f.explain(&scanned.Event, out)
+		x = f.explain(scanned, out)
 	}
 	if err := f.engine.drain(); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sessionizer/schemas"
 	"sessionizer/session"
 )
 
@@ -108,7 +109,11 @@ func (t *explainText) event(b *strings.Builder, x *explained) {
 	if x.Source != "" {
 		name = x.Source + ": " + name
 	}
-	t.columns(b, at, name, shortMillis(x.GapMs), shortMillis(x.TimeoutMs), rule, of, x.words())
+	timeout := x.JudgedBy
+	if timeout == nil {
+		timeout = x.TimeoutMs
+	}
+	t.columns(b, at, name, shortMillis(x.GapMs), shortMillis(timeout), rule, of, x.words())
 }
 
 // words is the decision as people read it.
@@ -139,6 +144,10 @@ func (x *explained) words() string {
 			if x.Decision != decisionNone {
 				words += ", invalid id"
 			}
+		case schemas.NoteBadTimestamp.String(), schemas.NoteBadOriginalTimestamp.String(),
+			schemas.NoteBadCorrected.String(), schemas.NoteBadReceivedAt.String(),
+			schemas.NoteLongMessageID.String(), schemas.NoteCollectedLong.String():
+			words += ", " + strings.ReplaceAll(note, "_", " ")
 		}
 	}
 	return words

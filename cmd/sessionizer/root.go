@@ -121,6 +121,19 @@ func command(c *cobra.Command, work func(cmd *cobra.Command, args []string) erro
 	return c
 }
 
+// wantArgs says what is missing in words, with an example. A negative n: one or more.
+func wantArgs(n int, want string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return fmt.Errorf("%s: nothing is named: want %s", cmd.Name(), want)
+		case n >= 0 && len(args) > n:
+			return fmt.Errorf("%s: %q is one too many: want %s", cmd.Name(), args[n], want)
+		}
+		return nil
+	}
+}
+
 // load reads the configuration for a command and makes its logger, which
 // writes to standard error. Offline commands speak to no broker.
 func (a *app) load(offline bool) (*config.Config, *zap.Logger, error) {
