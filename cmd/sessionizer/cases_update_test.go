@@ -67,7 +67,7 @@ func (w *caseWriter) key() string {
 func (w *caseWriter) stamp() string {
 	var members []string
 	for _, m := range []string{
-		"index: 9", "index: '7'", "start: false", "startedAt: 5s", `reason: "end"`, "late: ~",
+		"index: 9", "index: '7'", "start: false", "startedAt: 5s", `reason: "midnight"`, "late: ~",
 		"state: dropped", "startedAt: 2026-01-01T00:00:00Z", "gapMs: 7", "gapMs: 1s",
 		"context.session.index: 8", "campaign: {name: x}", "previousId: 'x''y'",
 	} {
@@ -122,7 +122,7 @@ func (w *caseWriter) blockEvent(indent string, names bool) {
 	case 0:
 		fmt.Fprintf(&w.b, "%s  expect: %s%s\n", indent, w.stamp(), w.comment())
 	case 1:
-		fmt.Fprintf(&w.b, "%s  expect:%s\n%s    index: 4%s\n%s    reason: 'x'\n", indent, w.comment(),
+		fmt.Fprintf(&w.b, "%s  expect:%s\n%s    index: 4%s\n%s    reason: 'campaign'\n", indent, w.comment(),
 			indent, w.comment(), indent)
 	}
 	if w.IntN(3) == 0 {

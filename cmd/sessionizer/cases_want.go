@@ -88,6 +88,7 @@ func (r *caseReader) wantStamp(of caseEntry, key string) *wantStamp {
 	w.entries = r.entries(w.node, key)
 	for _, e := range w.entries {
 		r.known(e, key, append(stampNames(), payloadName))
+		r.closed(e, key, stampValues(e.name))
 	}
 	return w
 }
@@ -115,6 +116,9 @@ func (r *caseReader) wantVisits(of caseEntry, key string) *wantVisits {
 		v := wantVisit{node: item, entries: r.entries(item, key)}
 		for _, e := range v.entries {
 			r.known(e, key, visitNames())
+			if e.name == "reason" {
+				r.closed(e, key, reasonValues(session.ReasonMerged))
+			}
 		}
 		w.visits = append(w.visits, v)
 	}
