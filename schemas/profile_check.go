@@ -91,6 +91,9 @@ func (r *readCheck) member(section string, w *Write, done string) {
 		if name == pathNames[pathSessionID] || name == pathNames[pathSessionStart] {
 			continue
 		}
+		if _, chosen := r.config.Paths[name]; chosen {
+			continue // who runs it has decided what is the key, say, whatever becomes of the member
+		}
 		for _, path := range r.paths[name] {
 			if name == pathNames[pathContext] {
 				if _, from, renamed := strings.Cut(path, "="); renamed {
@@ -105,11 +108,7 @@ func (r *readCheck) member(section string, w *Write, done string) {
 			if within {
 				what += " with " + w.Path
 			}
-			e := &profileError{r.config.Profile.Name, section, w.Path, what}
-			if _, given := r.config.Paths[name]; given {
-				e = &profileError{"", "paths." + name, path, what + ", by the profile's " + section}
-			}
-			r.faults = append(r.faults, e)
+			r.faults = append(r.faults, &profileError{r.config.Profile.Name, section, w.Path, what})
 		}
 	}
 }

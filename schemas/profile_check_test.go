@@ -76,7 +76,7 @@ func TestWhatIsReadIsNeitherOverwrittenNorRemoved(t *testing.T) {
 	}
 }
 
-func TestPathsOfTheConfigurationMayNotReadWhatIsWritten(t *testing.T) {
+func TestPathsOfTheConfigurationMayReadWhatIsWritten(t *testing.T) {
 	for _, name := range Profiles() {
 		p, err := LoadProfile(name)
 		if err != nil {
@@ -84,7 +84,8 @@ func TestPathsOfTheConfigurationMayNotReadWhatIsWritten(t *testing.T) {
 		}
 		path := p.Write[len(p.Write)-1].Path
 		_, err = NewCodec(Config{Profile: p, Paths: map[string][]string{"message_id": {path}}})
-		checkError(t, err, "paths.message_id: "+path+" is read as message_id: it would be overwritten, "+
-			"by the profile's write")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
