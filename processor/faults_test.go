@@ -231,8 +231,9 @@ func TestBrokerAway(t *testing.T) {
 			for p, e := range w.load(40) {
 				w.produce(p, e...)
 			}
-			m := w.start(c)
-			m.net.cut()
+			net := newFaultNet(c.Dial)
+			net.cut()
+			m := w.startOn(net, c)
 			w.advance(5 * time.Minute)
 			w.runs("a", m)
 			if w.logged("the brokers do not answer") == 0 {

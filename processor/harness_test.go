@@ -165,12 +165,15 @@ type member struct {
 }
 
 // start runs a process. Its connections can be cut, as a crash cuts them.
-func (w *world) start(c Config) *member {
+func (w *world) start(c Config) *member { return w.startOn(newFaultNet(c.Dial), c) }
+
+// startOn starts a process whose network may be cut already.
+func (w *world) startOn(net *faultNet, c Config) *member {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	halt := make(chan struct{})
 	m := &member{
 		stop: cancel, halt: sync.OnceFunc(func() { close(halt) }), done: make(chan struct{}),
-		net: newFaultNet(c.Dial),
+		net: net,
 	}
 	w.nets = append(w.nets, m.net)
 	m.fs, _ = c.State.FS.(*vfs.MemFS)
