@@ -136,8 +136,7 @@ func (h *host) sameInput(x tp, p *state.Partition) error {
 	case !ok:
 		return nil
 	case pos.InputID != h.inputID(x.topic):
-		return &StopError{What: "the input topic " + x.topic + " was deleted and created again",
-			Do: inputRecreated}
+		return recreated(x.topic)
 	case pos.Partitions != h.partitions:
 		return h.grown(x.topic, h.partitions, pos.Partitions)
 	}
@@ -292,8 +291,10 @@ func (h *host) mustBeNew(ctx context.Context, x tp, haveLocal bool) error {
 	case meta == nil && !haveLocal:
 		return nil
 	case meta != nil && meta.InputID != h.inputID(x.topic): // the offsets went with the topic
-		return &StopError{What: "the input topic " + x.topic + " was deleted and created again",
-			Do: inputRecreated}
+		return recreated(x.topic)
+	}
+	if err := h.mustBeTheInput(ctx, x.topic); err != nil {
+		return err
 	}
 	what := "the group has no committed offset, but the state directory has a position"
 	do := "the changelog topic is gone or empty: restore it, or start over with a new kafka.group " +
@@ -306,6 +307,22 @@ func (h *host) mustBeNew(ctx context.Context, x tp, haveLocal bool) error {
 			h.cfg.Brokers[0], h.cfg.Group, x.topic, x.id, meta.Offset)
 	}
 	return &StopError{What: x.String() + ": " + what, Do: do}
+}
+
+// mustBeTheInput looks whether an input topic is the one that was there at the start: a topic that
+// is deleted takes the group's offsets along.
+func (h *host) mustBeTheInput(ctx context.Context, topic string) error {
+	topics, err := h.adm.ListTopics(ctx, topic)
+	if err == nil {
+		err = topics[topic].Err
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("look up the input topic %s: %w", topic, err)
+	case topics[topic].ID != h.inputID(topic):
+		return recreated(topic)
+	}
+	return nil
 }
 
 // adoptOffset goes on from a committed offset that is not ours, which an operator has set: if the

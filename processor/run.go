@@ -237,8 +237,7 @@ func (h *host) compare(ctx context.Context) error {
 		case d.Err != nil:
 			continue
 		case d.ID != h.topology.topics[in].ID:
-			return &StopError{What: "the input topic " + in + " was deleted and created again",
-				Do: inputRecreated}
+			return recreated(in)
 		case len(d.Partitions) != int(h.partitions):
 			return &StopError{What: fmt.Sprintf("the input topic %s has %d partitions now, it had %d partitions before",
 				in, len(d.Partitions), h.partitions),
@@ -246,6 +245,11 @@ func (h *host) compare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func recreated(topic string) *StopError {
+	return &StopError{What: "the input topic " + topic + " was deleted and created again",
+		Do: inputRecreated}
 }
 
 const inputRecreated = "see OPERATING.md, \"Input recreated\": the state belongs to the old topic; use a new kafka.group"

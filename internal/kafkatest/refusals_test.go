@@ -4,6 +4,7 @@ package kafkatest
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"testing"
@@ -50,7 +51,20 @@ func processed(t *testing.T, partitions int32) *pipeline {
 	p.make(t)
 	p.send(t, customers(rng, 30, 500)...)
 	p.runUntilEnd(t, "one")
+	p.awaitMarkers(t)
 	return p
+}
+
+// awaitMarkers waits for the markers of the last transaction: a broker confirms its end before it
+// writes them.
+func (p *pipeline) awaitMarkers(t *testing.T) {
+	t.Helper()
+	for _, topic := range []string{p.output, p.visits, p.dead, p.changelog} {
+		eventually(t, askWithin, "the last markers are in "+topic, func() (bool, string) {
+			all, stable := p.ends(t, topic, false), p.ends(t, topic, true)
+			return maps.Equal(all, stable), fmt.Sprint(all, " and stable ", stable)
+		})
+	}
 }
 
 func TestRefusal_OfMorePartitions(t *testing.T) {
