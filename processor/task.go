@@ -326,7 +326,6 @@ func (t *Task) Close(partitions int32, inputID [16]byte, now time.Time) (*kgo.Re
 	p.Seq++
 	p.Offset, p.Partitions, p.InputID = t.next, partitions, inputID
 	p.Watermarks.Event = t.marks.Event
-	p.Watermarks.Tick = max(p.Watermarks.Tick, t.marks.Tick) // the greatest one there was
 	// Once the partition receives events again its ticks are the event watermark, which may be far
 	// behind the wall clock that ended visits before. What is stored does not go back.
 	p.Watermarks.Tick = max(t.marks.Tick, t.confirmed.Watermarks.Tick)

@@ -133,11 +133,8 @@ func (r *Rules) isGone(s *State, watermark Time) bool {
 	if s.isResting() {
 		return false
 	}
-	latest := s.Forgotten
-	for i := range s.Sessions {
-		latest = max(latest, r.activeUntil(&s.Sessions[i]))
-	}
-	return latest != NoTime && watermark > latest+Time(r.Retention)
+	until := r.KeptUntil(s)
+	return until != NoTime && watermark > until
 }
 
 // KeptUntil returns a watermark up to which, inclusive, IsGone does not hold; NoTime: there is
