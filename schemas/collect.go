@@ -18,7 +18,7 @@ const (
 	collectedObjectBytesMax = 2048 // a campaign, a context
 )
 
-// scanCollected finds what sessions collect of an event.
+// scanCollected finds what sessions collect of an event, the details when they ask for them.
 func (c *Codec) scanCollected(value []byte, sc *Scanned) {
 	e := &sc.Event
 	if len(c.lifecycle) > 0 {
@@ -38,13 +38,26 @@ func (c *Codec) scanCollected(value []byte, sc *Scanned) {
 	case session.KindScreen:
 		e.Place = c.collect(`{"screen":`, `}`, pathScreen, value, sc)
 	}
-	e.Referrer = c.collect("", "", pathReferrer, value, sc)
-	e.Campaign = c.collectCampaign(value, sc)
-	if len(c.context) > 0 {
-		n := len(sc.made)
-		sc.made = sc.appendContext(sc.made, c.context, value)
-		e.Context = sc.collected(n, collectedObjectBytesMax)
+	sc.codec, sc.value = c, value
+	e.Details = sc
+}
+
+// Referrer is one of the session.Details, made from the value that was scanned.
+func (sc *Scanned) Referrer() []byte {
+	return sc.codec.collect("", "", pathReferrer, sc.value, sc)
+}
+
+// Campaign is another one.
+func (sc *Scanned) Campaign() []byte { return sc.codec.collectCampaign(sc.value, sc) }
+
+// Context is another one.
+func (sc *Scanned) Context() []byte {
+	if len(sc.codec.context) == 0 {
+		return nil
 	}
+	n := len(sc.made)
+	sc.made = sc.appendContext(sc.made, sc.codec.context, sc.value)
+	return sc.collected(n, collectedObjectBytesMax)
 }
 
 // lifecycleEvent is the name of an event that tells of a change of sides.

@@ -125,13 +125,13 @@ func FuzzCollect(f *testing.F) {
 		}
 		want := map[string]string{"place": fmt.Sprint(place), "referrer": textAt(v, "c.r", "r"),
 			"context": fmt.Sprint(contextOfDecoded(v, names))}
-		got := map[string]string{"place": shown(t, e.Place), "referrer": shown(t, e.Referrer),
-			"context": shown(t, e.Context)}
+		got := map[string]string{"place": shown(t, e.Place), "referrer": shown(t, e.Details.Referrer()),
+			"context": shown(t, e.Details.Context())}
 		if want["referrer"] == "" {
 			want["referrer"] = "map[]"
 		}
 		if own := campaignOfDecoded(v); len(own) > 0 {
-			want["campaign"], got["campaign"] = fmt.Sprint(own), shown(t, e.Campaign)
+			want["campaign"], got["campaign"] = fmt.Sprint(own), shown(t, e.Details.Campaign())
 		}
 		if sc.Notes&NoteCollectedLong == 0 && fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("%q\n got %v\nwant %v", b, got, want)

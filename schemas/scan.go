@@ -15,6 +15,9 @@ type Scanned struct {
 	Event session.Event // its texts alias the value, the record key or the Scanned; Offset is not set
 	Notes ScanNotes
 
+	codec *Codec // of the details
+	value []byte // likewise
+
 	reader   reader
 	scratch  []byte // texts with their escapes decoded
 	made     []byte // what sessions collect
@@ -229,6 +232,10 @@ func (sc *Scanned) text(value []byte, s *slot) []byte {
 // isBlank reports whether a text names nobody: it is empty, white space, null, undefined or the
 // nil UUID. One session of all who share it would be nobody's.
 func isBlank(text []byte) bool {
+	if len(text) > 0 && text[0] > ' ' && text[0] < utf8.RuneSelf && text[0] != 'n' &&
+		text[0] != 'u' && text[0] != '0' {
+		return false // the usual case
+	}
 	text = bytes.TrimSpace(text)
 	switch len(text) {
 	case 0:

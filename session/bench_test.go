@@ -76,8 +76,12 @@ func everythingOf(e *Event, n, seconds int64) {
 	e.Time = benchTime + Time(n*seconds)*1000
 	e.Rule = uint16(n % 23 % 8)
 	e.MessageID = binary.AppendVarint(e.MessageID[:0], n-n%5/4)
-	e.Campaign = benchUsers[n/50%2]
-	e.Place, e.Referrer, e.Context = benchText, benchText, benchText
+	d, _ := e.Details.(*details)
+	if d == nil {
+		d = &details{referrer: benchText, context: benchText}
+		e.Place, e.Details = benchText, d
+	}
+	d.campaign = benchUsers[n/50%2]
 	e.Lifecycle = Lifecycle(n % 3)
 }
 

@@ -99,19 +99,32 @@ func (x *Session) collect(e *Event) {
 		x.Entry.takeEarlier(&place)
 		x.Exit.takeLater(&place)
 	}
-	if len(e.Campaign) > 0 {
-		x.Campaign.takeEarlier(&Text{Bytes: e.Campaign, Time: e.Time, Offset: e.Offset})
-	}
-	if len(e.Referrer) > 0 {
-		x.Referrer.takeEarlier(&Text{Bytes: e.Referrer, Time: e.Time, Offset: e.Offset})
-	}
-	if len(e.Context) > 0 {
-		x.Context.takeEarlier(&Text{Bytes: e.Context, Time: e.Time, Offset: e.Offset})
+	if d := e.Details; d != nil {
+		if x.Referrer.lacks(e) {
+			x.Referrer.fill(e, d.Referrer())
+		}
+		if x.Campaign.lacks(e) {
+			x.Campaign.fill(e, d.Campaign())
+		}
+		if x.Context.lacks(e) {
+			x.Context.fill(e, d.Context())
+		}
 	}
 	switch e.Lifecycle {
 	case LifecycleForeground:
 		x.Foreground++
 	case LifecycleBackground:
 		x.Background++
+	}
+}
+
+// lacks reports whether the text would be the event's, if it has one: whether to ask for it.
+func (t *Text) lacks(e *Event) bool {
+	return len(t.Bytes) == 0 || e.Time < t.Time || e.Time == t.Time && e.Offset < t.Offset
+}
+
+func (t *Text) fill(e *Event, text []byte) {
+	if len(text) > 0 {
+		*t = Text{Bytes: text, Time: e.Time, Offset: e.Offset}
 	}
 }

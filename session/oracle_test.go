@@ -126,7 +126,7 @@ func (x *oracleSession) lastOf(text func(Event) []byte) string {
 }
 
 func user(e Event) []byte     { return e.UserID }
-func campaign(e Event) []byte { return e.Campaign }
+func campaign(e Event) []byte { return e.campaign() }
 
 func (o *oracle) expiry(x *oracleSession) Time {
 	return x.lastEvent().Time + o.shorter(x.timeout(o))

@@ -149,7 +149,7 @@ func (o *oracle) splits(x *oracleSession, e *Event) []Reason {
 	if most := o.rules.MaxEvents; most > 0 && len(x.events)+1 > most {
 		splits = append(splits, ReasonMaxEvents)
 	}
-	if !o.isCompatible(o.rules.SplitCampaign, x.firstOf(campaign), string(e.Campaign)) {
+	if !o.isCompatible(o.rules.SplitCampaign, x.firstOf(campaign), string(e.campaign())) {
 		splits = append(splits, ReasonCampaign)
 	}
 	if !o.isOneDay(first, e.Time, last) {
@@ -314,7 +314,7 @@ func (o *oracle) merge(touched []*oracleSession, e *Event) *oracleSession {
 // isOne reports whether all of these sessions, with the event, can be one.
 func (o *oracle) isOne(all []*oracleSession, e *Event) bool {
 	times := []Time{e.Time}
-	users, campaigns := []string{string(e.UserID)}, []string{string(e.Campaign)}
+	users, campaigns := []string{string(e.UserID)}, []string{string(e.campaign())}
 	limits := []Millis{o.maxDuration(*e)}
 	for _, x := range all {
 		times = append(times, x.first().Time, x.lastEvent().Time)

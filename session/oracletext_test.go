@@ -41,8 +41,8 @@ func (x *oracleSession) collectedText() string {
 	return fmt.Sprintf(" users=%s..%s ids=%s@%d..%s@%d previous=%s places=%s..%s campaign=%s "+
 		"referrer=%s context=%s foreground=%d/%d", x.firstOf(user), x.lastOf(user), first.MessageID,
 		first.Offset, last.MessageID, last.Offset, x.previous, x.firstOf(place), x.lastOf(place),
-		x.firstOf(campaign), x.firstOf(func(e Event) []byte { return e.Referrer }),
-		x.firstOf(func(e Event) []byte { return e.Context }), foreground, background)
+		x.firstOf(campaign), x.firstOf(func(e Event) []byte { return detailsOf(&e).referrer }),
+		x.firstOf(func(e Event) []byte { return detailsOf(&e).context }), foreground, background)
 }
 
 func (o *oracle) withdraw(x, into *oracleSession) {

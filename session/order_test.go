@@ -100,7 +100,8 @@ func shuffle(k *rand.Rand) shuffled {
 		e := Event{
 			Time: at, AnonymousID: []byte("ana"), MessageID: fmt.Appendf(nil, "m%d", len(arrivals)),
 			Client: ID{Int: int64(k.IntN(3))}, Start: k.IntN(2) == 0, Lifecycle: Lifecycle(k.IntN(3)),
-			UserID: text(), Place: text(), Campaign: text(), Referrer: text(), Context: text(),
+			UserID: text(), Place: text(),
+			Details: &details{campaign: text(), referrer: text(), context: text()},
 		}
 		for range 1 + k.IntN(5)/4 {
 			jitter := Time(k.Int64N(int64(rules.Lateness+rules.OutOfOrder) + 1))

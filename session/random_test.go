@@ -153,7 +153,7 @@ func (k *randomKey) drawContents(e *Event) {
 		e.Rule = uint16(1 + k.IntN(n))
 	}
 	if r.SplitCampaign && k.IntN(3) == 0 {
-		e.Campaign = []byte{'c', byte('1' + k.IntN(2))}
+		detailsOf(e).campaign = []byte{'c', byte('1' + k.IntN(2))}
 	}
 	if !r.Started {
 		return
@@ -164,7 +164,8 @@ func (k *randomKey) drawContents(e *Event) {
 		}
 		return fmt.Appendf(nil, "%c%d", letter, k.offset)
 	}
-	e.Place, e.Referrer, e.Context = text('p'), text('r'), text('x')
+	e.Place = text('p')
+	detailsOf(e).referrer, detailsOf(e).context = text('r'), text('x')
 	e.Lifecycle = Lifecycle(k.IntN(3))
 }
 
@@ -262,7 +263,7 @@ func runRandomKey(t *testing.T, seed uint64, seen map[string]int) {
 			e := k.next()
 			history = append(history, func() string {
 				return fmt.Sprintf("%d %s S=%t mobile=%t user=%s bad=%s rule=%d campaign=%s message=%s", e.Time,
-					oracleID(e.Client), e.Start, e.Mobile, e.UserID, e.Invalid, e.Rule, e.Campaign, e.MessageID)
+					oracleID(e.Client), e.Start, e.Mobile, e.UserID, e.Invalid, e.Rule, e.campaign(), e.MessageID)
 			})
 			want = o.step(&e)
 			m.step(t, &e)

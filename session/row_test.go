@@ -331,7 +331,7 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("read again: %v", err)
 				}
 				e := Event{Time: scenarioDay + Time(i), Client: client, UserID: fmt.Append(nil, i),
-					MessageID: []byte("m"), Campaign: []byte("c"), Rule: uint16(i % 3)}
+					MessageID: []byte("m"), Details: &details{campaign: []byte("c")}, Rule: uint16(i % 3)}
 				compiled(t, rules).Step(&s, &e, &w, &out)
 				s.AppendRow(nil)
 				s.AppendHistory(nil)

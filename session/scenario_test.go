@@ -311,11 +311,11 @@ func (k *keyFeed) word(t *testing.T, word string, e *Event) bool {
 	case name == "place":
 		e.Place = []byte(value)
 	case name == "campaign":
-		e.Campaign = []byte(value)
+		detailsOf(e).campaign = []byte(value)
 	case name == "referrer":
-		e.Referrer = []byte(value)
+		detailsOf(e).referrer = []byte(value)
 	case name == "context":
-		e.Context = []byte(value)
+		detailsOf(e).context = []byte(value)
 	case name == "bad":
 		for i := range invalids {
 			if i.String() == value {

@@ -96,10 +96,23 @@ type Event struct {
 	Lifecycle Lifecycle // the app came to the foreground or went to the background
 
 	// What sessions collect, each as the JSON text that is written; empty: the event has none.
-	Place    []byte // of page and screen events: {"url":"..."} or {"screen":"..."}
-	Referrer []byte // a string
-	Campaign []byte // an object; two campaigns are the same if their bytes are. Empty: direct
-	Context  []byte // an object of the members the configuration names
+	Place   []byte  // of page and screen events: {"url":"..."} or {"screen":"..."}
+	Details Details // nil: the event has none
+}
+
+// Details is what a session collects of its first events. Most events are never asked: it is made
+// when it is asked for.
+type Details interface {
+	Referrer() []byte // a string
+	Campaign() []byte // an object; two campaigns are the same if their bytes are. Empty: direct
+	Context() []byte  // an object of the members the configuration names
+}
+
+func (e *Event) campaign() []byte {
+	if e.Details == nil {
+		return nil
+	}
+	return e.Details.Campaign()
 }
 
 // Lifecycle says that an app has changed sides.

@@ -25,7 +25,7 @@ func (r *Rules) obstacle(x *Session, e *Event, client ID) Reason {
 		return ReasonMaxDuration
 	case r.MaxEvents > 0 && x.Events >= uint64(r.MaxEvents):
 		return ReasonMaxEvents
-	case r.SplitCampaign && !isCompatible(x.Campaign.Bytes, e.Campaign):
+	case r.SplitCampaign && !isCompatible(x.Campaign.Bytes, e.campaign()):
 		return ReasonCampaign
 	case r.Midnight != nil && !r.isOneDay(t, x.First, x.Last):
 		return ReasonMidnight
