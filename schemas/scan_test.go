@@ -24,7 +24,8 @@ func eventText(sc *Scanned) string {
 	e := sc.Event
 	details := ""
 	if e.Details != nil {
-		details = fmt.Sprintf(" %s %s %s", e.Details.Referrer(), e.Details.Campaign(), e.Details.Context())
+		d := e.Details
+		details = fmt.Sprintf(" %s %s %s", d.Referrer(), d.Campaign(), d.Context())
 	}
 	e.Details = nil
 	return fmt.Sprintf("%+v%s", e, details)
