@@ -93,8 +93,10 @@ func TestScanCollects(t *testing.T) {
 			continue
 		}
 		e := &sc.Event
-		for _, pair := range [][2]string{{string(e.Place), i.place}, {string(e.Details.Referrer()), i.referrer},
-			{string(e.Details.Campaign()), i.campaign}, {string(e.Details.Context()), i.context}} {
+		d := e.Details
+		for _, pair := range [][2]string{{string(e.Place), i.place},
+			{string(d.Referrer()), i.referrer}, {string(d.Campaign()), i.campaign},
+			{string(d.Context()), i.context}} {
 			if pair[0] != pair[1] || pair[0] != "" && !json.Valid([]byte(pair[0])) {
 				t.Errorf("%s\n got %s\nwant %s", i.event, pair[0], pair[1])
 			}
@@ -178,8 +180,10 @@ func TestWhatIsCollectedIsBounded(t *testing.T) {
 			continue
 		}
 		e := &sc.Event
-		for _, pair := range [][2]string{{string(e.Place), i.place}, {string(e.Details.Referrer()), i.referrer},
-			{string(e.Details.Campaign()), i.campaign}, {string(e.Details.Context()), i.context}} {
+		d := e.Details
+		for _, pair := range [][2]string{{string(e.Place), i.place},
+			{string(d.Referrer()), i.referrer}, {string(d.Campaign()), i.campaign},
+			{string(d.Context()), i.context}} {
 			if pair[0] != pair[1] {
 				t.Errorf("%.80s\n got %.80s\nwant %.80s", event, pair[0], pair[1])
 			}
