@@ -122,7 +122,7 @@ func TestUUID(t *testing.T) {
 			{"s", "anon", ID{Text: []byte("2000")}, IDString},
 		} {
 			uuid := UUID([]byte(c.source), []byte(c.anonymousID), c.id, c.idType)
-			name := c.source + "/" + c.anonymousID + "/" + oracleID(c.id)
+			name := c.source + "/" + c.anonymousID + "/" + fmt.Sprint(c.id.Int, string(c.id.Text))
 			if other, isSeen := seen[uuid]; isSeen {
 				t.Errorf("%s and %s have one uuid", name, other)
 			}

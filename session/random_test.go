@@ -1,4 +1,4 @@
-package session
+package session_test
 
 // Random keys, fed to the machine and to the oracle. The times lie on a coarse grid around the
 // boundaries, so that ties and exact gaps are common, and every setting that decides something is
@@ -13,7 +13,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sessionizer/internal/oracle"
+	"sessionizer/session"
 )
+
+// randomDay is midnight in UTC.
+const randomDay session.Time = 1_772_409_600_000
 
 var (
 	randomSeed = flag.Uint64("seed", 0, "the one seed to run; 0: many")
@@ -23,27 +29,29 @@ var (
 // randomKey draws settings and events.
 type randomKey struct {
 	*rand.Rand
-	rules  Rules
+	rules  session.Rules
 	offset int64
-	clock  Time
+	clock  session.Time
 }
 
 func newRandomKey(seed uint64) *randomKey {
-	k := &randomKey{Rand: rand.New(rand.NewPCG(seed, 1)), rules: DefaultRules(), clock: scenarioDay}
+	k := &randomKey{
+		Rand: rand.New(rand.NewPCG(seed, 1)), rules: session.DefaultRules(), clock: randomDay,
+	}
 	r := &k.rules
-	r.Mode = []Mode{Adopt, Assign, Enforce}[k.IntN(3)]
-	r.IDType = IDType(k.IntN(3))
-	r.OnMissing = OnMissing(k.rarely(1))
-	r.OnInvalid = OnInvalid(k.IntN(3))
-	r.TooLate = OnTooLate(k.IntN(2))
+	r.Mode = []session.Mode{session.Adopt, session.Assign, session.Enforce}[k.IntN(3)]
+	r.IDType = session.IDType(k.IntN(3))
+	r.OnMissing = session.OnMissing(k.rarely(1))
+	r.OnInvalid = session.OnInvalid(k.IntN(3))
+	r.TooLate = session.OnTooLate(k.IntN(2))
 	r.Timeout = 30
-	r.MobileTimeout = []Millis{5, 30, 60}[k.IntN(3)]
+	r.MobileTimeout = []session.Millis{5, 30, 60}[k.IntN(3)]
 	r.BoundaryAt = k.IntN(4) == 0
 	r.SplitUserChange = k.IntN(2) == 0
 	r.SplitClientStart = k.IntN(2) == 0
-	r.OutOfOrder = []Millis{0, 7, 40}[k.IntN(3)]
-	r.Lateness = r.OutOfOrder + []Millis{0, 60, 300, 5000}[k.IntN(4)]
-	r.Retention = r.Lateness + []Millis{0, 500, 1 << 40}[k.IntN(3)]
+	r.OutOfOrder = []session.Millis{0, 7, 40}[k.IntN(3)]
+	r.Lateness = r.OutOfOrder + []session.Millis{0, 60, 300, 5000}[k.IntN(4)]
+	r.Retention = r.Lateness + []session.Millis{0, 500, 1 << 40}[k.IntN(3)]
 	r.Retained = []int{1, 3, 10, 64}[k.IntN(4)]
 	r.Remembered = []int{0, 1, 2, 64}[k.IntN(4)]
 	if k.IntN(8) == 0 {
@@ -60,14 +68,15 @@ func (k *randomKey) drawRules() {
 		return
 	}
 	for range k.IntN(4) {
-		r.Effects = append(r.Effects, []Effect{
+		r.Effects = append(r.Effects, []session.Effect{
 			{Timeout: 10}, {Timeout: 60, MaxDuration: 50}, {MaxDuration: 100}, {Drop: true},
-			{Class: ClassExtend}, {Class: ClassExtend, End: true}, {Class: ClassAttach, Timeout: 5},
-			{Class: ClassIgnore}, {Start: true}, {End: true}, {Start: true, End: true},
+			{Class: session.ClassExtend}, {Class: session.ClassExtend, End: true},
+			{Class: session.ClassAttach, Timeout: 5},
+			{Class: session.ClassIgnore}, {Start: true}, {End: true}, {Start: true, End: true},
 		}[k.IntN(11)])
 	}
 	if k.IntN(3) == 0 {
-		r.MaxDuration = []Millis{1, 40, 90, 200}[k.IntN(4)]
+		r.MaxDuration = []session.Millis{1, 40, 90, 200}[k.IntN(4)]
 	}
 	if k.IntN(4) == 0 {
 		r.MaxEvents = 1 + k.IntN(5)
@@ -87,9 +96,9 @@ func (k *randomKey) drawRules() {
 
 // randomMidnights are some, in UTC, with the offset of the zone in seconds.
 var randomMidnights = []struct {
-	at     Time
+	at     session.Time
 	offset int
-}{{scenarioDay, 0}, {scenarioDay - 3600_000, 3600}, {scenarioDay + 7*3600_000, -7 * 3600}, {0, 0}}
+}{{randomDay, 0}, {randomDay - 3600_000, 3600}, {randomDay + 7*3600_000, -7 * 3600}, {0, 0}}
 
 func (k *randomKey) rarely(n int) int {
 	if k.IntN(5) > 0 {
@@ -99,28 +108,28 @@ func (k *randomKey) rarely(n int) int {
 }
 
 // next draws an event. Most follow the clock, some come late or far ahead.
-func (k *randomKey) next() Event {
+func (k *randomKey) next() session.Event {
 	k.offset++
-	k.clock += []Time{0, 0, 1, 1, 3, 5, 10, 29, 30, 31, 40, 90}[k.IntN(12)]
+	k.clock += []session.Time{0, 0, 1, 1, 3, 5, 10, 29, 30, 31, 40, 90}[k.IntN(12)]
 	at := k.clock
 	switch k.IntN(6) {
 	case 0:
-		at -= Time(k.IntN(40))
+		at -= session.Time(k.IntN(40))
 	case 1:
-		at -= []Time{5, 25, 29, 30, 31, 60, 61, 120, 400}[k.IntN(9)]
+		at -= []session.Time{5, 25, 29, 30, 31, 60, 61, 120, 400}[k.IntN(9)]
 	case 2:
 		if k.IntN(20) == 0 {
-			k.clock += Time(k.IntN(1000))
+			k.clock += session.Time(k.IntN(1000))
 			at = k.clock
 		}
 	}
-	e := Event{
+	e := session.Event{
 		Time:        at,
 		Offset:      k.offset,
 		AnonymousID: []byte("ana"),
 		Start:       k.IntN(4) == 0,
 		Mobile:      k.IntN(4) == 0,
-		Kind:        Kind(k.IntN(4)),
+		Kind:        session.Kind(k.IntN(4)),
 		MessageID:   fmt.Appendf(nil, "m%d", k.offset),
 	}
 	switch k.IntN(8) {
@@ -140,14 +149,14 @@ func (k *randomKey) next() Event {
 		e.Client = k.clientID()
 	case 3:
 		if k.IntN(3) == 0 {
-			e.Invalid = InvalidType
+			e.Invalid = session.InvalidType
 		}
 	}
 	return e
 }
 
 // drawContents draws what rules look at and sessions collect.
-func (k *randomKey) drawContents(e *Event) {
+func (k *randomKey) drawContents(e *session.Event) {
 	r := &k.rules
 	if n := len(r.Effects); n > 0 && k.IntN(3) == 0 {
 		e.Rule = uint16(1 + k.IntN(n))
@@ -166,22 +175,23 @@ func (k *randomKey) drawContents(e *Event) {
 	}
 	e.Place = text('p')
 	detailsOf(e).referrer, detailsOf(e).context = text('r'), text('x')
-	e.Lifecycle = Lifecycle(k.IntN(3))
+	e.Lifecycle = session.Lifecycle(k.IntN(3))
 }
 
 // clientID draws one of few, some of which are what a server id could be.
-func (k *randomKey) clientID() ID {
+func (k *randomKey) clientID() session.ID {
 	number := []int64{1, 2, 3, -1, 1000, 1001, int64(k.clock), int64(k.clock) - 30}[k.IntN(8)]
 	switch k.rules.IDType {
-	case IDString:
+	case session.IDString:
 		if k.IntN(2) == 0 {
-			return ID{Text: fmt.Appendf(nil, "%d", number)}
+			return session.ID{Text: fmt.Appendf(nil, "%d", number)}
 		}
-		return ID{Text: fmt.Appendf(nil, "s%d", number)}
-	case IDUUID:
-		return ID{Text: AppendUUID(nil, UUID(nil, []byte("ana"), ID{Int: number}, IDInt64))}
+		return session.ID{Text: fmt.Appendf(nil, "s%d", number)}
+	case session.IDUUID:
+		uuid := session.UUID(nil, []byte("ana"), session.ID{Int: number}, session.IDInt64)
+		return session.ID{Text: session.AppendUUID(nil, uuid)}
 	default:
-		return ID{Int: number}
+		return session.ID{Int: number}
 	}
 }
 
@@ -238,55 +248,58 @@ func FuzzStepAgreesWithTheOracle(f *testing.F) {
 // runRandomKey feeds one random key to both and counts in seen what occurred, by name.
 func runRandomKey(t *testing.T, seed uint64, seen map[string]int) {
 	k := newRandomKey(seed)
-	o := newOracle(k.rules)
-	m := &keyFeed{rules: k.rules, w: Watermarks{Event: NoTime, Tick: NoTime}}
+	o := oracle.New(k.rules)
+	m := newFeed(k.rules)
 	var history []func() string // printed only if something is wrong
 	for range 5 + k.IntN(60) {
 		var want, got string
 		switch k.IntN(12) {
 		case 0:
-			tick := k.clock + Time(k.IntN(120))
+			tick := k.clock + session.Time(k.IntN(120))
 			history = append(history, func() string { return fmt.Sprintf("idle %d", tick) })
-			if m.w.Event == NoTime {
+			if m.w.Event == session.NoTime {
 				continue
 			}
-			o.expire(tick)
+			o.Expire(tick)
 			m.w.Tick = max(m.w.Tick, tick)
-			m.expire(t, "")
+			m.expire(t)
 		case 1:
-			other := k.clock + Time(k.IntN(30))
+			other := k.clock + session.Time(k.IntN(30))
 			history = append(history, func() string { return fmt.Sprintf("other %d", other) })
-			o.advance(other)
-			m.w.advance(other, k.rules.OutOfOrder)
+			o.Advance(other)
+			m.w.Event = max(m.w.Event, other-session.Time(k.rules.OutOfOrder))
+			m.w.Tick = max(m.w.Tick, m.w.Event)
 			continue
 		default:
 			e := k.next()
 			history = append(history, func() string {
 				return fmt.Sprintf("%d %s S=%t mobile=%t user=%s bad=%s rule=%d campaign=%s message=%s", e.Time,
-					oracleID(e.Client), e.Start, e.Mobile, e.UserID, e.Invalid, e.Rule, e.campaign(), e.MessageID)
+					oracle.IDText(e.Client), e.Start, e.Mobile, e.UserID, e.Invalid, e.Rule,
+					detailsOf(&e).campaign, e.MessageID)
 			})
-			want = o.step(&e)
+			want = o.Step(&e)
 			m.step(t, &e)
-			got = oracleStampText(&m.out)
+			got = oracle.StampText(&m.out)
 			count(seen, &m.out, got)
 		}
-		want += recordsText(o.before, o.begun, o.after)
-		got += recordsText(endedTexts(m.out.Before), endedTexts(m.out.Begun), endedTexts(m.out.After))
-		if got != want || m.w.Event != o.watermark || m.w.Tick != o.tick {
+		want += oracle.RecordsText(o.Before, o.Begun, o.After)
+		got += oracle.RecordsText(oracle.EndedTexts(m.out.Before), oracle.EndedTexts(m.out.Begun),
+			oracle.EndedTexts(m.out.After))
+		if got != want || m.w.Event != o.Watermark || m.w.Tick != o.Tick {
 			var lines []string
 			for _, line := range history {
 				lines = append(lines, line())
 			}
 			t.Errorf("go test ./session -run TestStepAgreesWithTheOracle -seed %d\nrules %+v\n%s\nwant %s\n"+
 				"got  %s\nwatermarks %+v, want %d %d", seed, k.rules, strings.Join(lines, "\n"), want, got,
-				m.w, o.watermark, o.tick)
+				m.w, o.Watermark, o.Tick)
 			return
 		}
 	}
 }
 
-func count(seen map[string]int, out *Outcome, text string) {
-	if out.Dead != DeadNone || out.Stamp.Status != InSession {
+func count(seen map[string]int, out *session.Outcome, text string) {
+	if out.Dead != session.DeadNone || out.Stamp.Status != session.InSession {
 		seen[text]++
 		return
 	}
@@ -295,7 +308,7 @@ func count(seen map[string]int, out *Outcome, text string) {
 		seen["start"]++
 		seen[out.Stamp.Reason.String()]++
 	}
-	for n := Notes(1); n < NotesEnd; n <<= 1 {
+	for n := session.Notes(1); n < session.NotesEnd; n <<= 1 {
 		if out.Notes&n != 0 {
 			seen[n.String()]++
 		}

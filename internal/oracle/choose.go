@@ -1,110 +1,129 @@
-package session
+package oracle
 
 // How the oracle chooses the session of an event, merges and opens.
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strings"
 	"time"
+
+	"sessionizer/session"
 )
 
 // choose returns the session of an event, or nil and the reason of a new one; nil and ReasonNone:
 // too late; nil and unattached: none, for what may open none.
-func (o *oracle) choose(e *Event, client string, effect Effect) (*oracleSession, Reason) {
-	first := func(other Reason) Reason {
+func (o *Oracle) choose(
+	e *session.Event, client string, effect session.Effect,
+) (*visit, session.Reason) {
+	first := func(other session.Reason) session.Reason {
 		if o.count == 0 {
-			return ReasonFirst
+			return session.ReasonFirst
 		}
 		return other
 	}
-	isAttaching := effect.Class == ClassAttach
-	if client != "" && o.rules.Mode == Adopt {
+	isAttaching := effect.Class == session.ClassAttach
+	if client != "" && o.rules.Mode == session.Adopt {
 		x := o.named(client, !isAttaching)
 		switch {
-		case x == nil && effect.Class != ClassStart:
+		case x == nil && effect.Class != session.ClassStart:
 			return nil, unattached
 		case x == nil:
-			return nil, first(ReasonClientID)
+			return nil, first(session.ReasonClientID)
 		case !isAttaching:
 			o.unbind(x, e.Time)
 		}
-		return x, ReasonNone
+		return x, session.ReasonNone
 	}
 	touched, strangers := o.meet(o.retained(), e, client)
 	if isAttaching {
 		if len(touched) == 0 {
 			return nil, unattached
 		}
-		return touched[0], ReasonNone
+		return touched[0], session.ReasonNone
 	}
 	fitting, blocked := o.fitting(touched, e)
 	if len(fitting) > 0 {
-		if o.isMarker(e, client, effect) && !slices.ContainsFunc(touched, e.isBeforeLast) {
-			o.split(fitting[0], e.Time, ReasonClientStart)
-			return nil, ReasonClientStart
+		if o.isMarker(e, client, effect) && !isBeforeAny(e, touched) {
+			o.split(fitting[0], e.Time, session.ReasonClientStart)
+			return nil, session.ReasonClientStart
 		}
-		return o.merge(fitting, e), ReasonNone
+		return o.merge(fitting, e), session.ReasonNone
 	}
-	if client != "" {
-		var forgotten []*oracleSession
-		for _, x := range o.remembered() {
-			if x.into == nil {
-				forgotten = append(forgotten, x)
-			}
-		}
-		met, _ := o.meet(forgotten, e, client)
-		if fitting, _ := o.fitting(met, e); len(fitting) > 0 {
-			o.resume(fitting[0])
-			return fitting[0], ReasonNone
-		}
+	if x := o.forgottenOne(e, client); x != nil {
+		return x, session.ReasonNone
 	}
-	if effect.Class == ClassExtend {
+	if effect.Class == session.ClassExtend {
 		return nil, unattached
 	}
-	if client == "" && len(touched) == 0 && e.Time < o.watermark-Time(o.rules.Lateness) {
-		return nil, ReasonNone
+	if client == "" && len(touched) == 0 &&
+		e.Time < o.Watermark-session.Time(o.rules.Lateness) {
+		return nil, session.ReasonNone
 	}
 	blocked = append(blocked, strangers...)
 	byNearness(blocked, e.Time)
 	if len(blocked) > 0 {
 		x := blocked[0]
-		reason := ReasonUserChange
+		reason := session.ReasonUserChange
 		if !slices.Contains(strangers, x) {
 			reason = o.splits(x, e)[0]
 		}
-		if !e.isBeforeLast(x) {
+		if !isBeforeLast(e, x) {
 			o.split(x, e.Time, reason)
 		}
 		return nil, reason
 	}
 	if client != "" && !o.wasGiven(client) {
-		return nil, first(ReasonClientID)
+		return nil, first(session.ReasonClientID)
 	}
-	return nil, first(ReasonInactivity)
+	return nil, first(session.ReasonInactivity)
+}
+
+// forgottenOne resumes the forgotten session that an event with a client id in force touches.
+func (o *Oracle) forgottenOne(e *session.Event, client string) *visit {
+	if client == "" {
+		return nil
+	}
+	var forgotten []*visit
+	for _, x := range o.remembered() {
+		if x.into == nil {
+			forgotten = append(forgotten, x)
+		}
+	}
+	met, _ := o.meet(forgotten, e, client)
+	if fitting, _ := o.fitting(met, e); len(fitting) > 0 {
+		o.resume(fitting[0])
+		return fitting[0]
+	}
+	return nil
 }
 
 // unattached is no reason of any session.
-const unattached = reasons
+const unattached = session.Reason(math.MaxUint8)
 
-func (e *Event) isBeforeLast(x *oracleSession) bool { return e.Time < x.lastEvent().Time }
+func isBeforeAny(e *session.Event, all []*visit) bool {
+	return slices.ContainsFunc(all, func(x *visit) bool { return isBeforeLast(e, x) })
+}
 
-func (o *oracle) isMarker(e *Event, client string, effect Effect) bool {
+func isBeforeLast(e *session.Event, x *visit) bool { return e.Time < x.lastEvent().Time }
+
+func (o *Oracle) isMarker(e *session.Event, client string, effect session.Effect) bool {
 	switch {
-	case effect.Class != ClassStart:
+	case effect.Class != session.ClassStart:
 		return false
 	case effect.Start:
 		return client == ""
 	default:
-		return o.rules.SplitClientStart && e.Start && e.Client.IsZero() && e.Invalid == ValidID
+		return o.rules.SplitClientStart && e.Start && e.Client.IsZero() && e.Invalid == session.ValidID
 	}
 }
 
 // meet returns the sessions the event touches, and those of strangers, which it would touch if it
 // were not for the user; nearest first.
-func (o *oracle) meet(all []*oracleSession, e *Event, client string) (
-	touched, strangers []*oracleSession,
+func (o *Oracle) meet(all []*visit, e *session.Event, client string) (
+	touched, strangers []*visit,
 ) {
 	for _, x := range all {
 		from, to := x.bounds()
@@ -123,7 +142,7 @@ func (o *oracle) meet(all []*oracleSession, e *Event, client string) (
 }
 
 // fitting parts the touched sessions by whether a split keeps the event from them.
-func (o *oracle) fitting(touched []*oracleSession, e *Event) (fitting, blocked []*oracleSession) {
+func (o *Oracle) fitting(touched []*visit, e *session.Event) (fitting, blocked []*visit) {
 	for _, x := range touched {
 		if len(o.splits(x, e)) == 0 {
 			fitting = append(fitting, x)
@@ -136,36 +155,36 @@ func (o *oracle) fitting(touched []*oracleSession, e *Event) (fitting, blocked [
 
 // splits returns every reason for which a touched session cannot take the event, in the order of
 // their rank.
-func (o *oracle) splits(x *oracleSession, e *Event) []Reason {
-	var splits []Reason
+func (o *Oracle) splits(x *visit, e *session.Event) []session.Reason {
+	var splits []session.Reason
 	first, last := min(e.Time, x.first().Time), max(e.Time, x.lastEvent().Time)
 	judge := *e
-	if e.isBeforeLast(x) {
+	if isBeforeLast(e, x) {
 		judge = x.lastEvent()
 	}
-	if most := o.maxDuration(judge); most > 0 && Millis(last-first) > most {
-		splits = append(splits, ReasonMaxDuration)
+	if most := o.maxDuration(judge); most > 0 && session.Millis(last-first) > most {
+		splits = append(splits, session.ReasonMaxDuration)
 	}
 	if most := o.rules.MaxEvents; most > 0 && len(x.events)+1 > most {
-		splits = append(splits, ReasonMaxEvents)
+		splits = append(splits, session.ReasonMaxEvents)
 	}
-	if !o.isCompatible(o.rules.SplitCampaign, x.firstOf(campaign), string(e.campaign())) {
-		splits = append(splits, ReasonCampaign)
+	if !o.isCompatible(o.rules.SplitCampaign, x.firstOf(campaign), string(campaign(*e))) {
+		splits = append(splits, session.ReasonCampaign)
 	}
 	if !o.isOneDay(first, e.Time, last) {
-		splits = append(splits, ReasonMidnight)
+		splits = append(splits, session.ReasonMidnight)
 	}
 	return splits
 }
 
-func (o *oracle) maxDuration(e Event) Millis {
+func (o *Oracle) maxDuration(e session.Event) session.Millis {
 	if most := o.effect(&e).MaxDuration; most > 0 {
 		return most
 	}
 	return o.rules.MaxDuration
 }
 
-func (o *oracle) isOneDay(times ...Time) bool {
+func (o *Oracle) isOneDay(times ...session.Time) bool {
 	if o.rules.Midnight == nil {
 		return true
 	}
@@ -177,16 +196,16 @@ func (o *oracle) isOneDay(times ...Time) bool {
 }
 
 // isCompatible reports whether two known values of what splits are the same.
-func (o *oracle) isCompatible(isSplitting bool, a, b string) bool {
+func (o *Oracle) isCompatible(isSplitting bool, a, b string) bool {
 	return !isSplitting || a == "" || b == "" || a == b
 }
 
-func (x *oracleSession) distance(t Time) Time {
+func (x *visit) distance(t session.Time) session.Time {
 	return max(x.first().Time-t, t-x.lastEvent().Time, 0)
 }
 
 // byNearness sorts by distance, then greatest last, then greatest index.
-func byNearness(sessions []*oracleSession, t Time) {
+func byNearness(sessions []*visit, t session.Time) {
 	sort.Slice(sessions, func(i, j int) bool {
 		x, y := sessions[i], sessions[j]
 		if a, b := x.distance(t), y.distance(t); a != b {
@@ -200,7 +219,7 @@ func byNearness(sessions []*oracleSession, t Time) {
 }
 
 // named returns the session with an id, where its events went, be it retained or forgotten.
-func (o *oracle) named(id string, isResuming bool) *oracleSession {
+func (o *Oracle) named(id string, isResuming bool) *visit {
 	for _, x := range o.retained() {
 		if x.id == id {
 			return x
@@ -224,12 +243,12 @@ func (o *oracle) named(id string, isResuming bool) *oracleSession {
 	return nil
 }
 
-func (o *oracle) resume(x *oracleSession) {
-	o.left = slices.DeleteFunc(o.left, func(y *oracleSession) bool { return x == y })
+func (o *Oracle) resume(x *visit) {
+	o.left = slices.DeleteFunc(o.left, func(y *visit) bool { return x == y })
 	x.isRetained = true
 }
 
-func (o *oracle) wasGiven(id string) bool {
+func (o *Oracle) wasGiven(id string) bool {
 	for _, x := range append(o.retained(), o.remembered()...) {
 		if x.id == id {
 			return true
@@ -238,7 +257,7 @@ func (o *oracle) wasGiven(id string) bool {
 	return false
 }
 
-func (o *oracle) unbind(x *oracleSession, t Time) {
+func (o *Oracle) unbind(x *visit, t session.Time) {
 	from, to := x.bounds()
 	if t < from {
 		x.notBefore = nil
@@ -248,19 +267,19 @@ func (o *oracle) unbind(x *oracleSession, t Time) {
 	}
 }
 
-func (o *oracle) split(x *oracleSession, t Time, reason Reason) {
+func (o *Oracle) split(x *visit, t session.Time, reason session.Reason) {
 	x.notAfter = append(x.notAfter, max(x.lastEvent().Time, t-1))
 	x.reason = reason
 	if x.isOpen {
-		o.end(x, reason, &o.before)
+		o.end(x, reason, &o.Before)
 	}
 }
 
 // merge returns the nearest of the touched sessions; where others join it, as part of what
 // survives.
-func (o *oracle) merge(touched []*oracleSession, e *Event) *oracleSession {
+func (o *Oracle) merge(touched []*visit, e *session.Event) *visit {
 	chosen := touched[0]
-	group := []*oracleSession{chosen}
+	group := []*visit{chosen}
 	for _, x := range touched[1:] {
 		if x.client == chosen.client && o.isOne(append(slices.Clone(group), x), e) {
 			group = append(group, x)
@@ -277,7 +296,7 @@ func (o *oracle) merge(touched []*oracleSession, e *Event) *oracleSession {
 	})
 	survivor := group[0]
 	// What lies between the sessions and the event was a gap within the timeout.
-	type span struct{ from, to Time }
+	type span struct{ from, to session.Time }
 	spans := []span{{e.Time, e.Time}}
 	active := int64(0)
 	for _, x := range group {
@@ -308,14 +327,14 @@ func (o *oracle) merge(touched []*oracleSession, e *Event) *oracleSession {
 		o.leave(x)
 	}
 	survivor.active = active
-	return &oracleSession{into: survivor, active: int64(gap)}
+	return &visit{into: survivor, active: int64(gap)}
 }
 
 // isOne reports whether all of these sessions, with the event, can be one.
-func (o *oracle) isOne(all []*oracleSession, e *Event) bool {
-	times := []Time{e.Time}
-	users, campaigns := []string{string(e.UserID)}, []string{string(e.campaign())}
-	limits := []Millis{o.maxDuration(*e)}
+func (o *Oracle) isOne(all []*visit, e *session.Event) bool {
+	times := []session.Time{e.Time}
+	users, campaigns := []string{string(e.UserID)}, []string{string(campaign(*e))}
+	limits := []session.Millis{o.maxDuration(*e)}
 	for _, x := range all {
 		times = append(times, x.first().Time, x.lastEvent().Time)
 		users = append(users, x.lastOf(user))
@@ -329,7 +348,7 @@ func (o *oracle) isOne(all []*oracleSession, e *Event) bool {
 		}
 	}
 	for _, most := range limits {
-		if most > 0 && Millis(high-low) > most {
+		if most > 0 && session.Millis(high-low) > most {
 			return false
 		}
 	}
@@ -345,9 +364,9 @@ func (o *oracle) isOne(all []*oracleSession, e *Event) bool {
 }
 
 // join returns the gap between a session and the event that joins it.
-func (o *oracle) join(x *oracleSession, e *Event) Time {
+func (o *Oracle) join(x *visit, e *session.Event) session.Time {
 	if x.into != nil { // a merge, which has counted what it met
-		return Time(x.active)
+		return session.Time(x.active)
 	}
 	gap := x.distance(e.Time)
 	limit := o.shorter(x.timeout(o))
@@ -360,10 +379,10 @@ func (o *oracle) join(x *oracleSession, e *Event) Time {
 	return gap
 }
 
-func (o *oracle) open(e *Event, client string, reason Reason) *oracleSession {
+func (o *Oracle) open(e *session.Event, client string) *visit {
 	o.count++
-	x := &oracleSession{index: o.count, client: client, reason: ReasonInactivity, isRetained: true}
-	var previous *oracleSession
+	x := &visit{index: o.count, client: client, reason: session.ReasonInactivity, isRetained: true}
+	var previous *visit
 	for _, y := range o.retained() {
 		if y.lastEvent().Time <= e.Time && (previous == nil ||
 			y.lastEvent().Time > previous.lastEvent().Time ||
@@ -375,7 +394,7 @@ func (o *oracle) open(e *Event, client string, reason Reason) *oracleSession {
 		x.previous = previous.id
 	}
 	x.id = client
-	if client == "" || o.rules.Mode == Enforce && o.wasGiven(client) {
+	if client == "" || o.rules.Mode == session.Enforce && o.wasGiven(client) {
 		x.isServer = true
 		x.number = max(int64(e.Time), o.maxServer+1, 1000)
 		for o.wasGiven(o.serverName(e, x.number)) {
@@ -385,15 +404,16 @@ func (o *oracle) open(e *Event, client string, reason Reason) *oracleSession {
 		x.id = o.serverName(e, x.number)
 	}
 	if o.isMarker(e, client, o.effect(e)) {
-		x.notBefore = []Time{e.Time}
+		x.notBefore = []session.Time{e.Time}
 	}
 	o.sessions = append(o.sessions, x)
 	return x
 }
 
-func (o *oracle) serverName(e *Event, number int64) string {
-	if o.rules.IDType == IDUUID {
-		uuid := fmt.Sprintf("%x", UUID(e.Source, e.AnonymousID, ID{Int: number}, IDInt64))
+func (o *Oracle) serverName(e *session.Event, number int64) string {
+	if o.rules.IDType == session.IDUUID {
+		id := session.ID{Int: number}
+		uuid := fmt.Sprintf("%x", session.UUID(e.Source, e.AnonymousID, id, session.IDInt64))
 		return strings.Join([]string{uuid[:8], uuid[8:12], uuid[12:16], uuid[16:20], uuid[20:]}, "-")
 	}
 	return fmt.Sprint(number)
