@@ -23,6 +23,7 @@ DEMO_FLAGS  ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check fmt tidy-diff lint kafka kafka-stop kafka-topic test-kafka \
+	registry registry-stop \
 	bench benchstat docs fuzz clean
 
 help: ## list the targets
@@ -64,6 +65,12 @@ kafka-topic: $(KAFKA) ## make a topic on it: TOPIC=events PARTITIONS=4
 
 kafka-stop: $(KAFKA) ## end it, by its process id; its data stays
 	@$(KAFKA) stop
+
+registry: $(KAFKA) ## start a schema registry on 127.0.0.1:8081 (REGISTRY_PORT), if it does not run
+	@$(KAFKA) registry start
+
+registry-stop: $(KAFKA) ## end it, by its process id; its schemas stay
+	@$(KAFKA) registry stop
 
 test-kafka: build $(KAFKA) ## integration tests on a fresh broker, or on those of KAFKA_BROKERS
 	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer $(KAFKA) with \

@@ -46,44 +46,69 @@ func Dir() (string, error) {
 	}
 }
 
+// dependencyPlugin is the Maven plugin that fetches; the pom names the same.
+const dependencyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:"
+
+// registryArtifact is the schema registry of the tests: one archive of a runner, which has the
+// name below, and of the libraries beside it.
+const (
+	registryVersion  = "2.6.13.Final"
+	registryArtifact = "io.apicurio:apicurio-registry-app:" + registryVersion + ":tar.gz:all"
+	registryRunner   = "apicurio-registry-app-" + registryVersion + "-runner.jar"
+)
+
 // Jars returns the folder of Kafka's jars below dir. The first call fetches them with Maven, about
 // 54 MB, and says so; later ones need neither Maven nor a network.
 func Jars(ctx context.Context, dir string, say io.Writer) (string, error) {
 	sum := sha256.Sum256([]byte(pom))
-	jars := filepath.Join(dir, fmt.Sprintf("jars-%.6x", sum[:]))
-	if _, err := os.Stat(jars); err == nil {
-		return jars, nil
+	return fetch(ctx, "Kafka: 54 MB", filepath.Join(dir, fmt.Sprintf("jars-%.6x", sum[:])), say,
+		dependencyPlugin+"copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=jars")
+}
+
+// RegistryJars is Jars for the schema registry, 142 MB.
+func RegistryJars(ctx context.Context, dir string, say io.Writer) (string, error) {
+	return fetch(ctx, "the schema registry: 142 MB", filepath.Join(dir, "registry-"+registryVersion),
+		say, dependencyPlugin+"unpack", "-Dartifact="+registryArtifact, "-DoutputDirectory=jars")
+}
+
+// fetch returns the folder of what a Maven goal puts into a folder named jars. Where it is there
+// already nothing is asked of Maven.
+func fetch(
+	ctx context.Context, what, folder string, say io.Writer, goal ...string,
+) (string, error) {
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
 	}
 	if _, err := exec.LookPath("mvn"); err != nil {
-		return "", fmt.Errorf("fetch Kafka: no mvn on the PATH: %s", installHint)
+		return "", fmt.Errorf("fetch %s: no mvn on the PATH: %s", what, installHint)
 	}
-	fmt.Fprintln(say, "kafka: fetching its jars with Maven, once: 54 MB")
+	fmt.Fprintf(say, "kafka: fetching with Maven, once: %s\n", what)
+	dir := filepath.Dir(folder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("fetch Kafka: %w", err)
+		return "", fmt.Errorf("fetch %s: %w", what, err)
 	}
 	// The jars are gathered aside and renamed when they are all there: a fetch that was cut short
 	// is never taken for a whole one.
 	work, err := os.MkdirTemp(dir, "fetch-")
 	if err != nil {
-		return "", fmt.Errorf("fetch Kafka: %w", err)
+		return "", fmt.Errorf("fetch %s: %w", what, err)
 	}
 	defer os.RemoveAll(work)
 	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(pom), 0o644); err != nil {
-		return "", fmt.Errorf("fetch Kafka: %w", err)
+		return "", fmt.Errorf("fetch %s: %w", what, err)
 	}
-	mvn := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies",
-		"-DincludeScope=runtime", "-DoutputDirectory=jars")
+	mvn := exec.CommandContext(ctx, "mvn", append([]string{"-q", "-B"}, goal...)...)
 	mvn.Dir = work
 	if out, err := mvn.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch Kafka with Maven: %w\n%s", err, out)
+		return "", fmt.Errorf("fetch %s with Maven: %w\n%s", what, err, out)
 	}
-	if err := os.Rename(filepath.Join(work, "jars"), jars); err != nil {
-		if _, other := os.Stat(jars); other == nil {
-			return jars, nil // another process was first
+	if err := os.Rename(filepath.Join(work, "jars"), folder); err != nil {
+		if _, other := os.Stat(folder); other == nil {
+			return folder, nil // another process was first
 		}
-		return "", fmt.Errorf("fetch Kafka: %w", err)
+		return "", fmt.Errorf("fetch %s: %w", what, err)
 	}
-	return jars, nil
+	return folder, nil
 }
 
 // java returns the path of a Java that is new enough: JAVA_HOME's, else the PATH's.

@@ -1,16 +1,19 @@
 //go:build unix
 
-// Kafka starts and stops a single-node Apache Kafka on the loopback interface, for development and
-// for the integration tests.
+// Kafka starts and stops a single-node Apache Kafka and a schema registry on the loopback
+// interface, for development and for the integration tests.
 //
 //	kafka start                      start the broker of this work tree, if it does not run
 //	kafka stop                       end it
-//	kafka stop-all                   end every broker of this work tree, whatever its port
+//	kafka stop-all                   end every process of this work tree, whatever its port
 //	kafka status                     say where it is
 //	kafka topic NAME PARTITIONS      make a topic on it
+//	kafka registry start             start the schema registry of this work tree
+//	kafka registry stop              end it
 //	kafka with COMMAND [ARG...]      run a command with KAFKA_BROKERS set
 //
-// The port is KAFKA_PORT, 9092 by default; KAFKA_HEAP is the greatest heap. with takes the brokers
+// The port is KAFKA_PORT, 9092 by default; KAFKA_HEAP is the greatest heap. The registry's is
+// REGISTRY_PORT, 8081 by default. with takes the brokers
 // that KAFKA_BROKERS names, or else runs a broker of its own for the command: fresh, on free ports,
 // ended afterwards. Its exit code is the command's.
 package main
@@ -33,11 +36,15 @@ import (
 	"sessionizer/internal/kafka"
 )
 
-const portDefault = 9092
+const (
+	portDefault         = 9092
+	registryPortDefault = 8081
+)
 
 // errUsage is wrong usage, exit code 2.
 var errUsage = errors.New(
-	"usage: kafka start | stop | stop-all | status | topic NAME PARTITIONS | with COMMAND [ARG...]")
+	"usage: kafka start | stop | stop-all | status | topic NAME PARTITIONS | registry start | " +
+		"registry stop | with COMMAND [ARG...]")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -72,6 +79,8 @@ func run(ctx context.Context, args []string, env func(string) string, say io.Wri
 		return start(ctx, dir, env, say)
 	case command == "topic" && len(args) == 2:
 		return topic(ctx, dir, args[0], args[1], env, say)
+	case command == "registry" && len(args) == 1 && (args[0] == "start" || args[0] == "stop"):
+		return registry(ctx, dir, args[0] == "start", env, say)
 	case command == "stop" && len(args) == 0:
 		return stop(dir, env, say)
 	case command == "stop-all" && len(args) == 0:
@@ -85,18 +94,27 @@ func run(ctx context.Context, args []string, env func(string) string, say io.Wri
 
 // broker is the broker of this work tree that start, stop, status and topic speak of.
 func broker(dir, jars string, env func(string) string) (*kafka.Broker, error) {
-	port := portDefault
-	if text := env("KAFKA_PORT"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 16)
-		if err != nil || n == 0 {
-			return nil, fmt.Errorf("KAFKA_PORT=%s: a port is a number from 1 to 65534", text)
-		}
-		port = int(n)
+	port, err := port("KAFKA_PORT", portDefault, env)
+	if err != nil {
+		return nil, err
 	}
 	return kafka.New(kafka.Options{
 		Dir:  filepath.Join(dir, "broker-"+strconv.Itoa(port)),
 		Jars: jars, Port: port, Heap: env("KAFKA_HEAP"),
 	})
+}
+
+// port is what an environment variable says, or the usual one.
+func port(variable string, usual int, env func(string) string) (int, error) {
+	text := env(variable)
+	if text == "" {
+		return usual, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%s=%s: a port is a number from 1 to 65534", variable, text)
+	}
+	return int(n), nil
 }
 
 func start(ctx context.Context, dir string, env func(string) string, say io.Writer) error {
@@ -131,6 +149,43 @@ func stop(dir string, env func(string) string, say io.Writer) error {
 	return nil
 }
 
+// registry starts or stops the schema registry of this work tree.
+func registry(
+	ctx context.Context, dir string, up bool, env func(string) string, say io.Writer,
+) error {
+	port, err := port("REGISTRY_PORT", registryPortDefault, env)
+	if err != nil {
+		return err
+	}
+	o := kafka.RegistryOptions{
+		Dir: filepath.Join(dir, "registry-"+strconv.Itoa(port)), Port: port,
+	}
+	if up {
+		if o.Jars, err = kafka.RegistryJars(ctx, dir, say); err != nil {
+			return err
+		}
+	}
+	r, err := kafka.NewRegistry(o)
+	if err != nil {
+		return err
+	}
+	switch {
+	case up:
+		if err := r.Start(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintf(say, "kafka: the registry answers at %s; its output: %s\n", r.URL(), r.LogFile())
+	case !r.Running():
+		fmt.Fprintf(say, "kafka: no registry of this work tree runs at %s\n", r.URL())
+	default:
+		if err := r.Stop(); err != nil {
+			return err
+		}
+		fmt.Fprintf(say, "kafka: the registry at %s is stopped\n", r.URL())
+	}
+	return nil
+}
+
 func stopAll(dir string, say io.Writer) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*", "pid"))
 	if err != nil {
@@ -139,11 +194,14 @@ func stopAll(dir string, say io.Writer) error {
 	var faults []error
 	for _, file := range files {
 		b, err := kafka.New(kafka.Options{Dir: filepath.Dir(file)})
-		if err == nil && b.Running() {
-			err = b.Stop()
-			fmt.Fprintf(say, "kafka: stopped the one of %s\n", filepath.Dir(file))
-		}
 		faults = append(faults, err)
+		r, err := kafka.NewRegistry(kafka.RegistryOptions{Dir: filepath.Dir(file)})
+		faults = append(faults, err)
+		if b == nil || r == nil || !b.Running() && !r.Running() {
+			continue
+		}
+		faults = append(faults, b.Stop(), r.Stop())
+		fmt.Fprintf(say, "kafka: stopped what ran in %s\n", filepath.Dir(file))
 	}
 	return errors.Join(faults...)
 }
