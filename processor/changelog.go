@@ -8,8 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
-
-	"sessionizer/state"
 )
 
 // readStall is how long a changelog may bring nothing before its end is looked up anew.
@@ -45,7 +43,11 @@ func (h *host) read(
 		}
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, context.DeadlineExceeded) {
-				if err := h.checkEnd(ctx, topic, x.id, end); err != nil {
+				first, last, err := h.changelogBounds(ctx, x, false)
+				if err == nil {
+					err = reaches(tp{topic, x.id}, first, last, end)
+				}
+				if err != nil {
 					return err
 				}
 				continue
@@ -69,65 +71,4 @@ func (h *host) read(
 		}
 	}
 	return nil
-}
-
-const changelogLost = "the changelog was truncated or created anew: see OPERATING.md, \"Changelog lost\""
-
-// checkEnd refuses to wait for changelog records that are not there.
-func (h *host) checkEnd(ctx context.Context, topic string, id int32, end int64) error {
-	starts, err := h.adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return fmt.Errorf("look up the start of %s/%d: %w", topic, id, err)
-	}
-	ends, err := h.adm.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return fmt.Errorf("look up the end of %s/%d: %w", topic, id, err)
-	}
-	if o, ok := ends.Lookup(topic, id); ok && o.Err == nil && o.Offset < end {
-		return &StopError{
-			What: fmt.Sprintf("the changelog %s/%d ends at %d, the committed offset needs it up to %d",
-				topic, id, o.Offset, end),
-			Do: changelogLost,
-		}
-	}
-	if o, ok := starts.Lookup(topic, id); ok && o.Err == nil && o.Offset >= end {
-		return &StopError{
-			What: fmt.Sprintf("the changelog %s/%d begins at %d, the committed offset needs it up to %d",
-				topic, id, o.Offset, end),
-			Do: changelogLost,
-		}
-	}
-	return nil
-}
-
-// lastMeta reads a whole changelog partition and returns its last position, nil if it has none.
-func (h *host) lastMeta(ctx context.Context, x tp) (*state.Position, error) {
-	topic := h.cfg.ChangelogTopic(x.topic)
-	starts, err := h.adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return nil, fmt.Errorf("look up the start of %s: %w", topic, err)
-	}
-	ends, err := h.adm.ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		return nil, fmt.Errorf("look up the end of %s: %w", topic, err)
-	}
-	start, _ := starts.Lookup(topic, x.id)
-	end, ok := ends.Lookup(topic, x.id)
-	if !ok || end.Err != nil {
-		return nil, fmt.Errorf("look up the end of %s/%d: %w", topic, x.id, end.Err)
-	}
-	if start.Offset >= end.Offset {
-		return nil, nil
-	}
-	var last *state.Position
-	err = h.read(ctx, x, -1, end.Offset, func(rec *kgo.Record) error {
-		if !state.IsMeta(rec.Key) {
-			return nil
-		}
-		pos, err := state.DecodeMeta(rec.Value)
-		pos.ChangelogEnd = rec.Offset + 1
-		last = &pos
-		return err
-	})
-	return last, err
 }

@@ -152,10 +152,7 @@ func (l *lane) offsets(req *kmsg.TxnOffsetCommitRequest, touched []*part) error 
 
 // meta is the metadata of the offset that the closed transaction commits. No other transaction has
 // the same: it names the end of this one in the changelog.
-func (p *part) meta() string {
-	pos := p.task.Pending()
-	return offsetMeta{pos.Seq, p.metaEnd.Load(), pos.Partitions}.String()
-}
+func (p *part) meta() string { return p.task.Metadata(p.metaEnd.Load()) }
 
 // mustBeAborted makes sure of what an end has reported as a clean abort. It need not be one: where
 // a broker answers the request to commit with UNKNOWN_SERVER_ERROR, the client tries again as an
