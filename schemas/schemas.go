@@ -112,6 +112,10 @@ type Config struct {
 	Rules []Match
 
 	Limits Limits
+
+	// Format says how events are written. Avro needs a Book, which holds the schemas.
+	Format Format
+	Book   *Book // nil: no Avro
 }
 
 // KeyPath stands for the record key among the paths of anonymous_id.

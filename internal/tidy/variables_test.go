@@ -33,7 +33,7 @@ func variables(files []*source) (findings []finding) {
 	for _, s := range files {
 		for _, spec := range packageVars(s) {
 			for _, name := range spec.Names {
-				names[name.Name] = true
+				names[name.Name] = name.Name != "_" // that one nobody can change
 				if why := suspicious(s, spec, name); why != "" {
 					findings = append(findings, s.at(name.Pos(),
 						"package variable %s %s: keep it in a struct", name.Name, why))
