@@ -20,13 +20,14 @@ const module = "sessionizer"
 // packages below. What is not listed may import none. Test files may import internal/ too.
 func own() map[string][]string {
 	return map[string][]string{
-		"session":   {},
-		"schemas":   {"session"},
-		"state":     {"session"},
-		"processor": {"session", "schemas", "state"},
-		"console":   {"session", "schemas", "state", "processor"},
-		"internal/": {"session", "schemas", "state", "processor", "console", "internal/"},
-		"cmd/":      {"session", "schemas", "state", "processor", "console", "internal/"},
+		"session":          {},
+		"schemas":          {"session"},
+		"schemas/registry": {"schemas"},
+		"state":            {"session"},
+		"processor":        {"session", "schemas/", "state"},
+		"console":          {"session", "schemas/", "state", "processor"},
+		"internal/":        {"session", "schemas/", "state", "processor", "console", "internal/"},
+		"cmd/":             {"session", "schemas/", "state", "processor", "console", "internal/"},
 	}
 }
 
@@ -47,6 +48,7 @@ func libraries() map[string][]string {
 		"github.com/twmb/franz-go/pkg/kmsg":     {"processor", "cmd/"},
 		"github.com/twmb/franz-go/pkg/kversion": {"processor", "cmd/"},
 		"github.com/twmb/franz-go/pkg/sasl":     {"processor", "cmd/"},
+		"github.com/twmb/franz-go/pkg/sr":       {"schemas/registry"},
 		"go.uber.org/zap":                       {"processor", "console", "cmd/"},
 		"go.yaml.in/yaml/v3":                    {"schemas", "cmd/"},
 		"golang.org/x/sync":                     {"state", "processor", "console", "cmd/"},
@@ -153,6 +155,8 @@ func TestImports_ReachNothingForbidden(t *testing.T) {
 		module + "/session": {"."}, // nothing with a dot in it: no library at all
 		module + "/schemas": {"github.com/twmb/", "github.com/cockroachdb/pebble", "go.uber.org/zap",
 			module + "/state"},
+		module + "/schemas/registry": {"github.com/cockroachdb/pebble", "go.uber.org/zap",
+			"github.com/twmb/franz-go/pkg/kgo", module + "/state"},
 		module + "/state": {"github.com/twmb/", "github.com/linkedin/", "go.uber.org/zap",
 			module + "/schemas"},
 		module + "/processor": {"github.com/spf13/", "github.com/twmb/franz-go/pkg/kfake"},

@@ -1,0 +1,107 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// Kind is what an answer of a registry means for who asked.
+type Kind uint8
+
+const (
+	// Unreachable: no answer, or none that says anything of what was asked. Ask again.
+	Unreachable Kind = iota
+	// NotThere: the registry says that it does not have it. It may come to have it: a producer
+	// registers with a leader, we may ask a replica. Ask again for a while.
+	NotThere
+	// Refused: we may not, or what we register does not fit. People must mend it.
+	Refused
+	// Unfit: a schema is there, and events with it cannot be read. That will not change.
+	Unfit
+)
+
+// Error is what came of a question to a registry. It names no password and no schema.
+type Error struct {
+	Kind  Kind
+	What  string // what was asked for
+	At    string // the address, without a password; empty: none was asked
+	Do    string // what people can do; empty: nothing in particular
+	Cause error
+
+	vague bool // a 404 that does not say what is not there
+}
+
+func (e *Error) Error() string {
+	s := e.What
+	if e.At != "" {
+		s += ": schema registry " + e.At
+	}
+	return s + ": " + e.Cause.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// KindOf is the kind of an error of this package; any other error is Unreachable.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Unreachable
+}
+
+// Codes that a registry gives behind the HTTP status.
+const (
+	codeNotThereMin = 40401
+	codeNotThereMax = 40499
+)
+
+// classify makes an Error of what a request returned.
+func classify(what, at string, err error) *Error {
+	e := &Error{Kind: Unreachable, What: what, At: at, Cause: err}
+	var resp *sr.ResponseError
+	if !errors.As(err, &resp) {
+		return e
+	}
+	e.Cause = answer(resp)
+	switch status := resp.StatusCode; {
+	case status == http.StatusNotFound:
+		if resp.ErrorCode >= codeNotThereMin && resp.ErrorCode <= codeNotThereMax {
+			e.Kind = NotThere
+			return e
+		}
+		e.vague, e.Do = true, "is registry.url right?"
+	case status == http.StatusUnauthorized, status == http.StatusProxyAuthRequired:
+		e.Kind, e.Do = Refused, "the registry does not accept registry.username with this password"
+	case status == http.StatusForbidden:
+		e.Kind, e.Do = Refused, "grant the rights that OPERATING.md lists under \"Schema registry\""
+	case status == http.StatusConflict:
+		e.Kind = Refused
+		e.Do = "see OPERATING.md, \"Schema registry\": the schema does not go with the subject's " +
+			"earlier ones at its compatibility level"
+	case status == http.StatusUnprocessableEntity:
+		e.Kind = Refused
+		e.Do = "see OPERATING.md, \"Schema registry\": the registry takes no schemas, or not this one"
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly,
+		status == http.StatusTooManyRequests:
+	case status >= http.StatusBadRequest && status < http.StatusInternalServerError:
+		e.Kind, e.Do = Refused, "is registry.url a Confluent-compatible schema registry?"
+	}
+	return e
+}
+
+// answer is an error of a registry's answer, with no more of it than fits a line.
+func answer(resp *sr.ResponseError) error {
+	const textMax = 300
+	text := resp.Error()
+	if len(text) > textMax {
+		text = text[:textMax] + " ..."
+	}
+	if resp.ErrorCode != 0 && resp.ErrorCode != resp.StatusCode {
+		return fmt.Errorf("it answers %d (%d): %q", resp.StatusCode, resp.ErrorCode, text)
+	}
+	return fmt.Errorf("it answers %d: %q", resp.StatusCode, text)
+}
