@@ -120,6 +120,7 @@ func NewCodec(config Config) (*Codec, error) {
 	for _, one := range leavesOf(err) {
 		fault(prefix("profile "+config.Profile.Name, one))
 	}
+	c.visits.setFormat(config.VisitsFormat, config.VisitsSchemaIDs)
 	c.kinds = kindsOf(config.Profile.Kinds)
 	fault(c.compile(config))
 	if len(faults) > 0 {

@@ -15,27 +15,31 @@ type Origin struct {
 }
 
 // AppendEnded appends a Visit Ended record: one JSON object, without white space. Times are RFC
-// 3339, UTC, with milliseconds; durations are milliseconds.
+// 3339, UTC, with milliseconds; durations are milliseconds. With Config.VisitsFormat it is a record
+// of visit.avsc.
 //
 // Members with nothing to say are left out: userId (the last known user), firstUserId (the first
 // one, where it is another), source, session.previousId, mergedInto, amendableUntil, firstEventId,
 // lastEventId, foregroundIndex, backgroundIndex, entry, exit, campaign, referrer, context. The
 // counts are always all there.
 func (c *Codec) AppendEnded(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
-	return c.appendVisit(dst, c.visits.ended, source, anonymousID, e, o)
+	return c.appendVisit(dst, &c.visits.ended, source, anonymousID, e, o)
 }
 
 // AppendStarted appends a Visit Started record, which has the form of Visit Ended: e is of
 // Outcome.Begun, with revision 0, the reason of the opening and no AmendableUntil.
 func (c *Codec) AppendStarted(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte {
-	return c.appendVisit(dst, c.visits.started, source, anonymousID, e, o)
+	return c.appendVisit(dst, &c.visits.started, source, anonymousID, e, o)
 }
 
 // appendVisit appends a record about a visit, which begins with the head.
-func (c *Codec) appendVisit(dst []byte, head string, source, anonymousID []byte,
+func (c *Codec) appendVisit(dst []byte, head *visitHead, source, anonymousID []byte,
 	e *session.Ended, o Origin) []byte {
+	if c.visits.isAvro {
+		return c.appendVisitAvro(dst, head, source, anonymousID, e, o)
+	}
 	s := &e.Session
-	dst = append(dst, head...)
+	dst = append(dst, head.text...)
 	dst = append(dst, `,"messageId":"`...)
 	dst = session.AppendUUID(dst, s.UUID)
 	dst = append(dst, '-')

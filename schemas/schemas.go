@@ -116,6 +116,10 @@ type Config struct {
 	// Format says how events are written. Avro needs a Book, which holds the schemas.
 	Format Format
 	Book   *Book // nil: no Avro
+
+	// VisitsFormat is that of the records about visits: JSON, or Avro with VisitsSchemaIDs.
+	VisitsFormat    Format
+	VisitsSchemaIDs VisitsSchemaIDs
 }
 
 // KeyPath stands for the record key among the paths of anonymous_id.

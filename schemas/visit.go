@@ -13,8 +13,17 @@ import (
 // visitForm is what a profile has a say in of the records about visits: how they begin and the
 // members it adds behind all others.
 type visitForm struct {
-	started, ended string // `{"type":"...","event":"..."`
+	started, ended visitHead
 	members        []visitPiece
+
+	isAvro, isFramed bool
+}
+
+// visitHead is how a record about a visit begins.
+type visitHead struct {
+	text     string     // of JSON: `{"type":"...","event":"..."`
+	names    VisitNames // of Avro
+	schemaID uint32     // where it is framed
 }
 
 // visitPiece is text, and the value of a field behind it.
@@ -40,8 +49,8 @@ var visitFieldNames = [visitFieldCount]string{"anonymousId", "id", "uuid", "inde
 
 // visitFormOf reads the form of the records about visits.
 func visitFormOf(v Visits) (visitForm, error) {
-	f := visitForm{started: visitHead(v.Started, "Visit Started"),
-		ended: visitHead(v.Ended, "Visit Ended")}
+	f := visitForm{started: visitHeadOf(v.Started, "Visit Started"),
+		ended: visitHeadOf(v.Ended, "Visit Ended")}
 	root := &trieBuilder{}
 	fields := map[*trieBuilder]visitField{}
 	var faults []error
@@ -93,7 +102,7 @@ func (f *visitForm) addMembers(text string, b *trieBuilder, fields map[*trieBuil
 	return text
 }
 
-func visitHead(names VisitNames, event string) string {
+func visitHeadOf(names VisitNames, event string) visitHead {
 	if names.Type == "" {
 		names.Type = "track"
 	}
@@ -102,7 +111,13 @@ func visitHead(names VisitNames, event string) string {
 	}
 	head := appendText([]byte(`{"type":`), names.Type)
 	head = appendText(append(head, `,"event":`...), names.Event)
-	return string(head)
+	return visitHead{text: string(head), names: names}
+}
+
+// setFormat makes the records JSON or Avro.
+func (f *visitForm) setFormat(format Format, ids VisitsSchemaIDs) {
+	f.isAvro, f.isFramed = format == FormatAvro, ids.Framed
+	f.started.schemaID, f.ended.schemaID = ids.Started, ids.Ended
 }
 
 // append appends the members that the profile adds.

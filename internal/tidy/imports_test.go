@@ -41,6 +41,7 @@ func libraries() map[string][]string {
 		"github.com/linkedin/goavro/v2":         {"schemas"},
 		"github.com/spf13/cobra":                {"cmd/"},
 		"github.com/spf13/pflag":                {"cmd/"},
+		"github.com/twmb/avro":                  {}, // tests: compatibility of schemas
 		"github.com/twmb/franz-go/pkg/kadm":     {"processor", "cmd/"},
 		"github.com/twmb/franz-go/pkg/kerr":     {"processor", "cmd/"},
 		"github.com/twmb/franz-go/pkg/kfake":    {"cmd/"},
