@@ -78,6 +78,8 @@ type Codec struct {
 	sources []TimeSource
 	future  session.Millis
 	limits  Limits
+	format  Format
+	book    *Book // nil: no Avro
 }
 
 // kindOf is the kind of events of a type.
@@ -96,6 +98,8 @@ func NewCodec(config Config) (*Codec, error) {
 		mobile:    config.Profile.Mobile,
 		lifecycle: lifecycleOf(config.Profile.Lifecycle),
 		future:    config.FutureTolerance,
+		format:    config.Format,
+		book:      config.Book,
 	}
 	var faults []error
 	fault := func(err error) {
@@ -127,6 +131,17 @@ func NewCodec(config Config) (*Codec, error) {
 		return nil, errors.Join(faults...)
 	}
 	return c, nil
+}
+
+// Book returns the schemas of Avro events; nil: there is no Avro.
+func (c *Codec) Book() *Book { return c.book }
+
+// Unknown reports that the value names a schema that must be learned before it can be scanned.
+func (c *Codec) Unknown(value []byte) (id uint32, unknown bool) {
+	if c.book == nil || c.format == FormatJSON {
+		return 0, false
+	}
+	return c.book.Unknown(value)
 }
 
 func prefix(key string, err error) error {
