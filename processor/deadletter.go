@@ -57,10 +57,6 @@ func (t *Task) refuse(in *kgo.Record, bad *schemas.BadInput) error {
 	return nil
 }
 
-// headerErrorCut is the header of a dead letter that could not hold all of its record: what was
-// left out. The record itself is at its place in the input.
-const headerErrorCut = "__sessionizer.errors.cut"
-
 // cut makes a dead letter fit its topic. A topic's limit counts a batch as it is compressed, the
 // client counts a record as it is: an event that compresses well passes the input's limit and not
 // the client's, and must not stop the pipeline. The value is cut first, then the record's own
@@ -80,7 +76,7 @@ func (t *Task) cut(r *kgo.Record, own int) {
 		what += fmt.Sprintf(", key of %d bytes", len(r.Key))
 		r.Key = r.Key[:max(0, len(r.Key)-(recordBytes(r)+room-t.deadMax))]
 	}
-	r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerErrorCut, Value: []byte(what)})
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: schemas.HeaderErrorCut, Value: []byte(what)})
 }
 
 // recordBytes is about what a record takes in a batch, before compression.

@@ -154,7 +154,8 @@ func TestALargeEventThatCompressesWell(t *testing.T) {
 				t.Fatalf("%d dead letters, %d events out", len(dead), len(w.read("out")[0]))
 			}
 			last := dead[0].Headers[len(dead[0].Headers)-1]
-			if last.Key != headerErrorCut || !strings.HasPrefix(string(last.Value), "value of 3145") {
+			if last.Key != schemas.HeaderErrorCut ||
+				!strings.HasPrefix(string(last.Value), "value of 3145") {
 				t.Errorf("the last header is %s: %s", last.Key, last.Value)
 			}
 		})

@@ -300,7 +300,7 @@ func TestDeadLetter_IsCutToFitItsTopic(t *testing.T) {
 				t.Fatalf("%d records, the first of %d bytes", len(ready), recordBytes(ready[0]))
 			}
 			last := ready[0].Headers[len(ready[0].Headers)-1]
-			if got := last.Key == headerErrorCut; got != (c.want != "") ||
+			if got := last.Key == schemas.HeaderErrorCut; got != (c.want != "") ||
 				got && string(last.Value) != c.want {
 				t.Errorf("the last header is %s: %s", last.Key, last.Value)
 			}

@@ -15,6 +15,10 @@ const (
 	HeaderErrorMessage   = "__sessionizer.errors.message"
 )
 
+// HeaderErrorCut is the last header of a dead letter that could not hold all of its record: what
+// was left out. The record itself is at its place in the input.
+const HeaderErrorCut = "__sessionizer.errors.cut"
+
 // DeadLetterHeaders appends the headers of a dead letter behind those of the record, which came
 // from that place of the input. The record's own headers stay, of the same names too.
 func DeadLetterHeaders(dst []Header, topic string, partition int32, offset int64,

@@ -8,6 +8,7 @@ func (a *app) commands() []*cobra.Command {
 		a.completionCommand(),
 		a.configCommand(),
 		a.demoCommand(),
+		a.dlqCommand(),
 		a.explainCommand(),
 		a.runCommand(),
 		a.stampCommand(),

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -16,19 +14,6 @@ import (
 	"sessionizer/schemas"
 	"sessionizer/session"
 )
-
-// silenceMax is how long a partition may say nothing below the end that it had: what is left there
-// was compacted away.
-const silenceMax = 15 * time.Second
-
-// stretch is what there is to read of a partition: [from, to).
-type stretch struct {
-	topic     string
-	partition int32
-	from, to  int64
-}
-
-func (s stretch) String() string { return fmt.Sprintf("%s/%d", s.topic, s.partition) }
 
 // topicsReader finds and reads the partitions of the input. It commits nothing.
 type topicsReader struct {
@@ -89,42 +74,39 @@ func (t *topicsReader) byKey(topic string) int32 {
 
 // stretches looks up what there is to read now.
 func (t *topicsReader) stretches(ctx context.Context) ([]stretch, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
 	cl, err := processor.Client(&t.kafka)
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	starts, err := adm.ListStartOffsets(ctx, t.kafka.Input...)
-	if err == nil {
-		err = starts.Error()
-	}
+	every, err := lookUpStretches(ctx, cl, t.kafka.Input, committedEnds)
 	if err != nil {
-		return nil, fmt.Errorf("look up the begin of %v: %w", t.kafka.Input, err)
+		return nil, err
 	}
-	ends, err := adm.ListCommittedOffsets(ctx, t.kafka.Input...)
-	if err == nil {
-		err = ends.Error()
+	for _, s := range every {
+		t.counts[s.topic]++
 	}
-	if err != nil {
-		return nil, fmt.Errorf("look up the end of %v: %w", t.kafka.Input, err)
-	}
-	var all []stretch
 	for _, topic := range t.kafka.Input {
-		t.counts[topic] = len(starts[topic])
-		if t.o.partition >= int32(len(starts[topic])) {
+		if n := t.counts[topic]; t.o.partition >= int32(n) {
 			return nil, usageError{fmt.Errorf("--partition %d: %s has %s", t.o.partition, topic,
-				counted(len(starts[topic]), "partition"))}
-		}
-		for p := range int32(len(starts[topic])) {
-			if t.o.partition < 0 || t.o.partition == p {
-				all = append(all, stretch{topic, p, starts[topic][p].Offset, ends[topic][p].Offset})
-			}
+				counted(n, "partition"))}
 		}
 	}
-	return all, nil
+	return slices.DeleteFunc(every, func(s stretch) bool {
+		return t.o.partition >= 0 && t.o.partition != s.partition
+	}), nil
+}
+
+// read hands over the committed records of some stretches. What was compacted away at an end is
+// not waited for.
+func (t *topicsReader) read(
+	ctx context.Context, stretches []stretch, take func(*kgo.Record) error,
+) error {
+	return readStretches(ctx, &t.kafka, stretches, take, func(partitions int) error {
+		fmt.Fprintf(t.app.stderr, "sessionizer: nothing more came within %v, below the end of %s\n",
+			silenceMax, counted(partitions, "partition"))
+		return nil
+	})
 }
 
 // follow explains the key's events of one partition and returns how many there were.
@@ -201,95 +183,4 @@ func (t *topicsReader) elsewhere(ctx context.Context, all, but []stretch) (found
 		found = found || n > 0
 	}
 	return found, nil
-}
-
-// read hands over the committed records of some stretches, those of a partition in their order.
-func (t *topicsReader) read(
-	ctx context.Context, stretches []stretch, take func(*kgo.Record) error,
-) error {
-	from := map[string]map[int32]kgo.Offset{}
-	left := map[string]map[int32]int64{} // ends
-	n := 0
-	for _, s := range stretches {
-		if s.from >= s.to {
-			continue
-		}
-		if from[s.topic] == nil {
-			from[s.topic], left[s.topic] = map[int32]kgo.Offset{}, map[int32]int64{}
-		}
-		from[s.topic][s.partition] = kgo.NewOffset().At(s.from)
-		left[s.topic][s.partition] = s.to
-		n++
-	}
-	if n == 0 {
-		return nil
-	}
-	cl, err := processor.Client(&t.kafka, kgo.ConsumePartitions(from),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()))
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	for n > 0 {
-		poll, cancel := context.WithTimeout(ctx, silenceMax)
-		fetches := cl.PollFetches(poll)
-		cancel()
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		if fetches.NumRecords() == 0 && errors.Is(fetches.Err0(), context.DeadlineExceeded) {
-			fmt.Fprintf(t.app.stderr, "sessionizer: nothing more came within %v, below the end of %s\n",
-				silenceMax, counted(n, "partition"))
-			return nil
-		}
-		if err := fetchError(fetches); err != nil {
-			return err
-		}
-		for records := fetches.RecordIter(); !records.Done(); {
-			r := records.Next()
-			end, ok := left[r.Topic][r.Partition]
-			if !ok {
-				continue
-			}
-			if r.Offset < end {
-				if err := take(r); err != nil {
-					return fmt.Errorf("%s/%d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
-				}
-			}
-			if r.Offset+1 >= end {
-				delete(left[r.Topic], r.Partition)
-				n--
-			}
-		}
-	}
-	return nil
-}
-
-// fetchError is what is wrong with a partition for good.
-func fetchError(fetches kgo.Fetches) error {
-	for _, e := range fetches.Errors() {
-		return fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
-	}
-	return nil
-}
-
-// readingProgress says on a terminal how far a partition has been read.
-type readingProgress struct {
-	*progress
-	s stretch
-}
-
-func (a *app) reading(s stretch) *readingProgress {
-	return &readingProgress{newProgress(a.stderr, nil, nil), s}
-}
-
-func (p *readingProgress) at(offset int64) {
-	if p.progress == nil || time.Since(p.shown) < progressEvery {
-		return
-	}
-	p.shown = time.Now()
-	p.draw(fmt.Sprintf("reading %v  %3d %%  %s of %s records", p.s,
-		100*(offset-p.s.from)/max(p.s.to-p.s.from, 1), grouped(offset-p.s.from),
-		grouped(p.s.to-p.s.from)))
 }

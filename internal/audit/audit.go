@@ -143,8 +143,15 @@ func (a *Auditor) Report() Report {
 // its record.
 const errorHeaders = "__sessionizer.errors."
 
+// redrivenHeader is the only header of a record that says which dead letters
+// before it were sent back to the input, where each is a record like any other.
+const redrivenHeader = "__sessionizer.redriven"
+
 // DeadLetter takes a record of the dead-letter topic.
 func (a *Auditor) DeadLetter(r *Record) {
+	if len(r.Key)+len(r.Value) == 0 && len(r.Headers) == 1 && r.Headers[0].Key == redrivenHeader {
+		return
+	}
 	a.report.DeadLetters++
 	at := place{partition: -1, offset: -1}
 	plain := *r
