@@ -94,8 +94,9 @@ bench: build $(KAFKA) ## benchmarks, here and end to end on a real broker: BENCH
 benchstat: ## compare two runs of bench: OLD=bin/before.txt NEW=bin/bench.txt
 	$(TOOL) benchstat $(OLD) $(or $(NEW),$(BENCH_FILE))
 
-docs: ## docs/semantics.md, from the scenarios
+docs: ## docs/semantics.md, from the scenarios; docs/schemas.md, from the schemas
 	$(GO) test -count=1 ./session -run TestSemanticsPage -rewrite
+	$(GO) test -count=1 ./cmd/sessionizer -run TestSchemasPage -rewrite
 
 fuzz: ## every fuzz test for a while: FUZZTIME=1m
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -11,6 +11,7 @@ func (a *app) commands() []*cobra.Command {
 		a.dlqCommand(),
 		a.explainCommand(),
 		a.runCommand(),
+		a.schemaCommand(),
 		a.stampCommand(),
 		a.testCommand(),
 		a.topicsCommand(),

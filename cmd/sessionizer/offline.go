@@ -49,11 +49,18 @@ type offlineOptions struct {
 }
 
 // newOffline makes the engine that run has, of the same configuration.
-func newOffline(cfg *config.Config, o offlineOptions) (e *offline, err error) {
+func newOffline(cfg *config.Config, o offlineOptions) (*offline, error) {
 	rules, codec, err := engine(cfg)
 	if err != nil {
 		return nil, err
 	}
+	return newOfflineOf(rules, codec, cfg, o)
+}
+
+// newOfflineOf makes an engine of rules and a codec.
+func newOfflineOf(
+	rules *session.Rules, codec *schemas.Codec, cfg *config.Config, o offlineOptions,
+) (e *offline, err error) {
 	e = &offline{rules: rules}
 	store := state.Options{Cache: cfg.State.Cache, Due: processor.DueOf(rules)}
 	dir := "state"

@@ -70,9 +70,18 @@ func (c *Config) SessionRules() (*session.Rules, error) {
 
 // Codec is the codec of the profile as the configuration changes it.
 func (c *Config) Codec() (*schemas.Codec, error) {
-	profile, err := c.loadProfile()
+	config, err := c.CodecConfig()
 	if err != nil {
 		return nil, err
+	}
+	return schemas.NewCodec(config)
+}
+
+// CodecConfig is what the codec is made of.
+func (c *Config) CodecConfig() (schemas.Config, error) {
+	profile, err := c.loadProfile()
+	if err != nil {
+		return schemas.Config{}, err
 	}
 	config := schemas.Config{
 		Profile: profile, Paths: c.Paths,
@@ -91,11 +100,11 @@ func (c *Config) Codec() (*schemas.Codec, error) {
 	for _, name := range c.Time.Sources {
 		source, err := schemas.ParseTimeSource(name)
 		if err != nil {
-			return nil, fmt.Errorf("time.sources: %w", err)
+			return schemas.Config{}, fmt.Errorf("time.sources: %w", err)
 		}
 		config.TimeSources = append(config.TimeSources, source)
 	}
-	return schemas.NewCodec(config)
+	return config, nil
 }
 
 func (c *Config) loadProfile() (schemas.Profile, error) {
