@@ -27,7 +27,7 @@ func (l *lane) begin(ctx context.Context) error {
 	defer cancel()
 	if _, _, err := sess.Client().ProducerID(idCtx); err != nil {
 		defer l.discard()
-		if stop := accessFault("initialise the producer id of "+l.txn, err); stop != nil {
+		if stop := refusal("initialise the producer id of "+l.txn, err); stop != nil {
 			return stop
 		}
 		return &resetError{"initialise the producer id of " + l.txn, err}

@@ -253,7 +253,7 @@ func (l *lane) refused(touched []*part, cause error, at *kgo.Record) error {
 			Do: "the topic refuses the events' own timestamps: raise its message.timestamp.before.max.ms " +
 				"and message.timestamp.after.max.ms"}
 	}
-	if stop := accessFault(what, cause); stop != nil {
+	if stop := refusal(what, cause); stop != nil {
 		return stop
 	}
 	return l.broken(what, cause)

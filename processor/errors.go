@@ -53,10 +53,10 @@ func fenced(err error) bool {
 		errors.Is(err, kerr.FencedInstanceID)
 }
 
-// fetchFault sorts an error that a poll returned for a partition: nil if the client itself deals
-// with it, a *StopError if nothing but an operator can.
-func fetchFault(topic string, partition int32, err error) error {
-	at := fmt.Sprintf("fetch %s/%d", topic, partition)
+// fetchFault is the *StopError of an error that a poll returned for a partition; nil for one that
+// another try may mend.
+func fetchFault(x tp, err error) error {
+	at := "fetch " + x.String()
 	var loss *kgo.ErrDataLoss
 	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange):
@@ -80,19 +80,35 @@ func fetchFault(topic string, partition int32, err error) error {
 			Cause: err,
 		}
 	}
-	return accessFault(at, err)
+	return refusal(at, err)
 }
 
-// accessFault is the *StopError of an error that says we may not; nil for any other.
-func accessFault(what string, err error) error {
+// refusal is the *StopError of an error that a broker gives for what it is asked for, whoever asks
+// and however often: a right that is missing, a setting that it does not take. nil for any other.
+func refusal(what string, err error) error {
+	var do string
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return &StopError{What: what, Cause: err,
-			Do: "the brokers do not accept kafka.sasl.username with this password and mechanism"}
+		do = "the brokers do not accept kafka.sasl.username with this password and mechanism"
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		do = "the brokers do not offer kafka.sasl.mechanism"
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed),
 		errors.Is(err, kerr.TransactionalIDAuthorizationFailed),
 		errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return &StopError{What: what, Do: "grant the rights that OPERATING.md lists", Cause: err}
+		do = "grant the rights that OPERATING.md lists"
+	case errors.Is(err, kerr.InvalidTransactionTimeout):
+		do = "kafka.transaction_timeout is longer than the brokers' transaction.max.timeout.ms"
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		do = "kafka.session_timeout is outside of what the brokers allow, group.min.session.timeout.ms " +
+			"to group.max.session.timeout.ms"
+	case errors.Is(err, kerr.InvalidGroupID):
+		do = "the brokers do not take kafka.group as a name"
+	case errors.Is(err, kerr.InconsistentGroupProtocol):
+		do = "another application consumes with this kafka.group: give this one its own"
+	case errors.Is(err, kerr.OffsetMetadataTooLarge):
+		do = fmt.Sprintf("raise the brokers' offset.metadata.max.bytes, to %d", metadataBytesMax)
+	default:
+		return nil
 	}
-	return nil
+	return &StopError{What: what, Do: do, Cause: err}
 }

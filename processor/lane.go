@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -69,6 +68,7 @@ type part struct {
 
 	arrived time.Time // wall clock of the last record, for idle_after
 	probed  time.Time // and of the last look for records at the end
+	hold    hold
 	// atMost is the first offset of the transaction that was aborted last, negative for none: the
 	// client must come back to it. A later one would mean that it went forward over records.
 	atMost int64
@@ -140,6 +140,7 @@ func (l *lane) turn(ctx context.Context) error {
 	if !l.open && l.calls.joining.Load() {
 		return l.awaitJoin(ctx)
 	}
+	l.letGo(time.Now())
 	fetches := l.poll(ctx)
 	if err := l.arrange(ctx); err != nil {
 		return err
@@ -217,31 +218,6 @@ func (l *lane) due() bool {
 	return records >= txnRecordsMax || bytes >= txnBytesMax
 }
 
-func (l *lane) fetchErrors(fetches kgo.Fetches) error {
-	for _, e := range fetches.Errors() {
-		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
-			continue
-		}
-		var group *kgo.ErrGroupSession
-		switch {
-		case errors.Is(e.Err, kgo.ErrClientClosed):
-			return &resetError{"the client was closed", e.Err}
-		case errors.Is(e.Err, kerr.FencedInstanceID):
-			return l.host.replaced(l.txn, e.Err)
-		}
-		if stop := fetchFault(e.Topic, e.Partition, e.Err); stop != nil {
-			return stop
-		}
-		if errors.As(e.Err, &group) {
-			l.log.Warn("the group membership was interrupted", zap.Error(group.Err))
-			continue
-		}
-		l.log.Warn("fetch", zap.String("topic", e.Topic), zap.Int32("partition", e.Partition),
-			zap.Error(e.Err))
-	}
-	return nil
-}
-
 // ensureOpen begins a transaction if none is open.
 func (l *lane) ensureOpen(ctx context.Context) error {
 	if l.open {
@@ -295,8 +271,11 @@ func (l *lane) empty(ctx context.Context) error {
 }
 
 // broken is the error of a transaction whose state is not known: the lane is reset, unless
-// another process has taken our name.
+// the broker would refuse the next one too, or another process has taken our name.
 func (l *lane) broken(what string, err error) error {
+	if stop := refusal(what, err); stop != nil {
+		return stop
+	}
 	if fenced(err) {
 		if gone := l.host.takenOver(l.txn, l.sess.Client()); gone != nil {
 			return gone

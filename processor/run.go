@@ -136,7 +136,7 @@ func (h *host) inspect(ctx context.Context) error {
 		if err == nil || errors.As(err, &stop) {
 			return err
 		}
-		if denied := accessFault("look at the cluster", err); denied != nil {
+		if denied := refusal("look at the cluster", err); denied != nil {
 			return denied
 		}
 		wait := b.next()
