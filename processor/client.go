@@ -12,7 +12,7 @@ import (
 func (l *lane) begin(ctx context.Context) error {
 	c := l.host.cfg
 	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
-	l.calls = &calls{owned: map[tp]bool{}}
+	l.calls = newCalls()
 	l.failed = &failures{}
 	l.unsettled.Store(true)
 	clientCtx, kill := context.WithCancel(context.Background())
@@ -50,6 +50,7 @@ func (l *lane) groupOpts() []kgo.Opt {
 		kgo.OnPartitionsRevoked(l.calls.left),
 		kgo.OnPartitionsLost(l.calls.left),
 		kgo.OnPartitionsCallbackBlocked(l.calls.blocked),
+		kgo.AdjustFetchOffsetsFn(l.calls.told),
 		kgo.WithHooks(l.calls),
 		kgo.DisableAutoCommit(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),

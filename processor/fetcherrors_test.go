@@ -15,6 +15,37 @@ import (
 // What a poll brings instead of records must neither stop a partition without a word nor keep the
 // process busy, and what an operator has to mend is called by its name.
 
+// A client that is refused one committed offset consumes the other partitions and does not ask
+// again: the partition would stand still until the next rebalance.
+func TestAnOffsetThatIsNotTold(t *testing.T) {
+	bubble(t, 2, func(w *world) {
+		c := w.config("a")
+		w.create(c)
+		fault := w.cluster.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: "events", Partitions: []int32{1}, Count: 3,
+			Err: kerr.UnknownServerError,
+		})
+		m := w.start(c)
+		w.feed(4, w.load(40))
+		w.advance(20 * time.Second)
+		w.runs("a", m)
+		if fault.Hits() != 3 {
+			t.Fatalf("%d offsets were refused, want 3", fault.Hits())
+		}
+		for p, out := range w.read("out") {
+			if len(out) != 40 {
+				t.Errorf("partition %d: %d events came out, want 40", p, len(out))
+			}
+		}
+		m.stop()
+		if err := m.wait(); err != nil {
+			t.Fatal(err)
+		}
+		w.finish(c)
+		w.verify()
+	})
+}
+
 // The client asks again at once for what it was refused: without a pause of our own, and with time
 // that is virtual, for ever.
 func TestAPartitionThatCannotBeFetched(t *testing.T) {

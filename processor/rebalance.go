@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,11 @@ type calls struct {
 	mu     sync.Mutex
 	events []moved
 	owned  map[tp]bool        // assigned and neither revoked nor lost
+	asked  map[tp]bool        // those of them whose committed offset the client has yet to be told
 	wake   context.CancelFunc // interrupts the poll
 }
+
+func newCalls() *calls { return &calls{owned: map[tp]bool{}, asked: map[tp]bool{}} }
 
 // moved is one partition that came or went.
 type moved struct {
@@ -58,9 +62,10 @@ func (c *calls) note(ps map[string][]int32, came bool) {
 		for _, id := range ids {
 			c.events = append(c.events, moved{tp{topic, id}, came})
 			if came {
-				c.owned[tp{topic, id}] = true
+				c.owned[tp{topic, id}], c.asked[tp{topic, id}] = true, true
 			} else {
 				delete(c.owned, tp{topic, id})
+				delete(c.asked, tp{topic, id})
 			}
 		}
 	}
@@ -95,6 +100,26 @@ func (c *calls) joins(owned map[string][]int32) {
 	if len(gone) > 0 {
 		c.note(gone, false)
 	}
+}
+
+// told hears with which offsets the client is about to consume partitions. One whose offset the
+// coordinator refused is left out: the client says so once, consumes the others, and does not ask
+// again before the next join. The partition would stand still for as long. With an error the client
+// joins again.
+func (c *calls) told(
+	_ context.Context, offsets map[string]map[int32]kgo.Offset,
+) (map[string]map[int32]kgo.Offset, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for topic, ids := range offsets {
+		for id := range ids {
+			delete(c.asked, tp{topic, id})
+		}
+	}
+	for x := range c.asked {
+		return nil, fmt.Errorf("the committed offset of %s was not told", x)
+	}
+	return offsets, nil
 }
 
 // balancer is the group's balancer; calls hears what each join says.

@@ -338,7 +338,7 @@ func TestRebalance(t *testing.T) {
 // A revoke that the session swallows is known with the next join, and an assignment that takes
 // the partition back is one.
 func TestRevokeThatNobodyTold(t *testing.T) {
-	c := &calls{owned: map[tp]bool{}}
+	c := newCalls()
 	c.note(map[string][]int32{"events": {0, 1, 2}}, true)
 	c.take()
 	cooperative := balancer{kgo.CooperativeStickyBalancer(), c}
