@@ -1,0 +1,300 @@
+//go:build kafka
+
+package kafkatest
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A campaign breaks a pipeline over and over while events come in, and asks at the end whether it
+// made any difference: the auditor reads the topics, and the output is compared by its digest with
+// that of a run that nobody disturbed.
+
+const (
+	longVariable  = "LONG"      // 1: the campaign of many hours' worth of faults
+	proofVariable = "PROOF_DIR" // where the record of a campaign is written, if anywhere
+)
+
+// campaign is the record of one.
+type campaign struct {
+	Name   string         `json:"name"`
+	Seed   string         `json:"seed"`
+	Events int            `json:"events"`
+	Faults map[string]int `json:"faults"`
+	// From the start of a killed process's successor to its first commit.
+	RecoveryMs []int64 `json:"recoveryMs,omitempty"`
+	// From a kill without a successor to the first commit of those who take over.
+	TakeoverMs []int64 `json:"takeoverMs,omitempty"`
+	Aborted    int     `json:"abortedRecords"`
+	SHA256     string  `json:"outputSha256"`
+	Violations int     `json:"violations"`
+
+	p     *pipeline
+	rng   *rand.Rand
+	fed   chan struct{} // closed to end the feed
+	feeds <-chan error
+}
+
+// newCampaign makes the topics and begins to feed them; the feed goes on until finish.
+func newCampaign(t *testing.T, name string, partitions int32, faults int) *campaign {
+	t.Helper()
+	return newCampaignAt(t, name, brokers(), partitions, faults)
+}
+
+// newCampaignAt is newCampaign on other brokers.
+func newCampaignAt(
+	t *testing.T, name string, addresses []string, partitions int32, faults int,
+) *campaign {
+	t.Helper()
+	c := &campaign{
+		Name: name, Seed: os.Getenv(seedVariable), Faults: map[string]int{}, rng: random(t),
+		p: newPipelineAt(t, addresses, partitions, nil), fed: make(chan struct{}),
+	}
+	c.p.make(t)
+	c.feeds = c.feed(t, faults)
+	return c
+}
+
+// feed produces events at a steady pace until finish, so that there is always something to commit.
+// There are enough of them for so many faults.
+func (c *campaign) feed(t *testing.T, faults int) <-chan error {
+	t.Helper()
+	const (
+		every         = 25 * time.Millisecond
+		people        = 300
+		perFault, max = 2_000, 600_000
+	)
+	events := min(faults*perFault, max)
+	perTick := 1 + events/(faults*perFault/20) // a fault may take two and a half seconds
+	feeder := rand.New(rand.NewPCG(c.rng.Uint64(), 2))
+	done := make(chan error, 1) // the test may have ended before
+	ctx := t.Context()
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for batch := range slices.Chunk(customers(feeder, people, events), perTick) {
+			select {
+			case <-tick.C:
+			case <-c.fed:
+				done <- nil
+				return
+			case <-ctx.Done():
+				done <- ctx.Err()
+				return
+			}
+			if err := c.p.trySend(ctx, batch...); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	return done
+}
+
+// long reports whether the long campaign is asked for.
+func long() bool { return os.Getenv(longVariable) == "1" }
+
+// awaitCommit waits until the group's offsets have moved from where they were, and returns when.
+func (c *campaign) awaitCommit(t *testing.T, within time.Duration, from []int64) time.Time {
+	t.Helper()
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if now := c.offsets(t); !slices.Equal(now, from) {
+			return time.Now()
+		}
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			t.Fatalf("no commit within %s of %v", within, from)
+		}
+	}
+}
+
+// offsets are the group's committed offsets, from a coordinator that may be away for a moment.
+func (c *campaign) offsets(t *testing.T) []int64 {
+	t.Helper()
+	at := make([]int64, c.p.partitions)
+	eventually(t, askWithin, "the group's offsets are there", func() (bool, string) {
+		all, err := c.p.adm.FetchOffsets(ask(t), c.p.group)
+		if err != nil {
+			return false, err.Error()
+		}
+		for i := range at {
+			at[i] = -1
+			if o, ok := all.Lookup(c.p.input, int32(i)); ok && o.Err == nil {
+				at[i] = o.At
+			}
+		}
+		return true, ""
+	})
+	return at
+}
+
+// settled returns the committed offsets once no transaction of the dead can move them any more:
+// what the coordinator was asked to commit when the process died is committed moments later.
+func (c *campaign) settled(t *testing.T) []int64 {
+	t.Helper()
+	for at := c.offsets(t); ; {
+		again := c.offsets(t)
+		if slices.Equal(again, at) {
+			return at
+		}
+		at = again
+	}
+}
+
+// finish ends the feed, lets one process do what is left, and compares everything.
+func (c *campaign) finish(t *testing.T, instance string) {
+	t.Helper()
+	close(c.fed)
+	if err := <-c.feeds; err != nil {
+		t.Fatal(err)
+	}
+	records := c.p.takeInput(t) // a producer that was cut off need not know all that it has sent
+	c.Events = len(records)
+	last := c.p.run(t, instance)
+	c.p.awaitVisits(t, drainWithin, len(records))
+	last.stop(t)
+	v := c.p.audit(t)
+	v.matches(t, batch(t, records, timeout))
+	c.Aborted = c.p.aborted(t, c.p.output)
+	c.SHA256 = digest(v.output)
+	if want := c.undisturbed(t); c.SHA256 != want {
+		t.Errorf("the output has the SHA-256 %s, that of an undisturbed run is %s", c.SHA256, want)
+	}
+	if t.Failed() {
+		c.Violations = 1
+	}
+	c.write(t)
+	t.Logf("%d events, faults %v, %d records never committed", c.Events, c.Faults, c.Aborted)
+}
+
+// undisturbed processes the same input once more, in one go and with a group and topics of its own,
+// and returns the digest of the output.
+func (c *campaign) undisturbed(t *testing.T) string {
+	t.Helper()
+	calm := &pipeline{
+		brokers: c.p.brokers, cl: c.p.cl, adm: c.p.adm, partitions: c.p.partitions, dir: t.TempDir(),
+		set: c.p.set, input: c.p.input,
+		group: c.p.group + "-calm", output: c.p.output + "-calm", visits: c.p.visits + "-calm",
+		dead: c.p.dead + "-calm", changelog: c.p.group + "-calm-" + c.p.input + "-changelog",
+	}
+	calm.make(t)
+	calm.runUntilEnd(t, "calm")
+	sum := digest(calm.all(t, calm.output))
+	if !t.Failed() {
+		_, err := calm.adm.DeleteTopics(ask(t), calm.output, calm.visits, calm.dead, calm.changelog)
+		if err != nil {
+			t.Logf("delete the topics: %v", err)
+		}
+	}
+	return sum
+}
+
+// digest is the SHA-256 of the records of a topic in the order of partitions and offsets: keys,
+// values, headers and timestamps, each with its length in front.
+func digest(records map[int32][]*kgo.Record) string {
+	h := sha256.New()
+	add := func(b []byte) {
+		h.Write(binary.AppendUvarint(nil, uint64(len(b))))
+		h.Write(b)
+	}
+	for _, id := range slices.Sorted(maps.Keys(records)) {
+		h.Write(binary.AppendUvarint(nil, uint64(id)))
+		for _, r := range records[id] {
+			add(r.Key)
+			add(r.Value)
+			h.Write(binary.AppendVarint(nil, r.Timestamp.UnixMilli()))
+			h.Write(binary.AppendUvarint(nil, uint64(len(r.Headers))))
+			for _, header := range r.Headers {
+				add([]byte(header.Key))
+				add(header.Value)
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// write leaves the record where a report finds it.
+func (c *campaign) write(t *testing.T) {
+	t.Helper()
+	for what, took := range map[string][]int64{"recovery": c.RecoveryMs, "takeover": c.TakeoverMs} {
+		if n := len(took); n > 0 {
+			sorted := slices.Sorted(slices.Values(took))
+			t.Logf("%s in ms: p50 %d, p99 %d, greatest %d of %d", what, sorted[(n-1)/2],
+				sorted[(n-1)*99/100], sorted[n-1], n)
+		}
+	}
+	dir := os.Getenv(proofVariable)
+	if dir == "" {
+		return
+	}
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ReplaceAll(strings.ToLower(c.Name), " ", "-") + ".json"
+	if err := os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644); err != nil {
+		t.Fatalf("write the record of the campaign: %v", err)
+	}
+}
+
+// damage changes the state directory of an instance that does not run, as failing disks do, and
+// returns what it did.
+func (c *campaign) damage(t *testing.T, instance string) string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(c.p.stateDir(instance), func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && d.Name() != "LOCK" {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil || len(files) == 0 {
+		t.Fatalf("find the files of %s: %d, %v", instance, len(files), err)
+	}
+	path := files[c.rng.IntN(len(files))]
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch kind := c.rng.IntN(3); {
+	case kind == 0:
+		err = os.Remove(path)
+		return done(t, err, "remove "+filepath.Base(path))
+	case kind == 1 || len(content) == 0:
+		err = os.Truncate(path, int64(c.rng.IntN(len(content)+1)))
+		return done(t, err, "truncate "+filepath.Base(path))
+	default:
+		at := c.rng.IntN(len(content))
+		content[at] ^= 1 << c.rng.IntN(8)
+		err = os.WriteFile(path, content, 0o644)
+		return done(t, err, fmt.Sprintf("flip a bit of byte %d of %s", at, filepath.Base(path)))
+	}
+}
+
+func done(t *testing.T, err error, what string) string {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	return what
+}
