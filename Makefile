@@ -20,11 +20,13 @@ BENCH_PKGS   = $(patsubst %,./%/...,$(wildcard session schemas state processor))
 FUZZTIME    ?= 20s
 TEST_FLAGS  ?=
 DEMO_FLAGS  ?=
+PROOF_DIR   ?= bin/proof
+LONG        ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check fmt tidy-diff lint kafka kafka-stop kafka-topic test-kafka \
 	registry registry-stop \
-	bench benchstat docs fuzz clean
+	crash bench benchstat docs fuzz clean
 
 help: ## list the targets
 	@echo 'A real broker for trying things out: make kafka, then KAFKA_BROKERS=127.0.0.1:9092;'
@@ -76,6 +78,12 @@ test-kafka: build $(KAFKA) ## integration tests on a fresh broker, or on those o
 	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer $(KAFKA) with \
 		$(GO) test -count=1 -tags kafka -timeout 20m $(TEST_FLAGS) ./internal/kafkatest/...
 	$(KAFKA) with $(GO) test -count=1 -tags kafka -run Conformance $(TEST_FLAGS) ./cmd/sessionizer
+
+crash: build $(KAFKA) ## break it on a real broker: kills, pauses, damage, outages; LONG=1: 2,000 kills
+	@mkdir -p $(PROOF_DIR)
+	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer LONG=$(LONG) PROOF_DIR=$(abspath $(PROOF_DIR)) \
+		$(KAFKA) with $(GO) test -count=1 -v -tags kafka -timeout 8h $(TEST_FLAGS) \
+		-run Campaign ./internal/kafkatest
 
 # Rebuilt each time: the go command knows better than make whether it must.
 .PHONY: $(KAFKA)

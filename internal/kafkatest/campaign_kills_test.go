@@ -41,7 +41,8 @@ func TestCampaign_Kills(t *testing.T) {
 		from = c.settled(t)
 		began := time.Now()
 		proc = c.p.run(t, "one")
-		c.RecoveryMs = append(c.RecoveryMs, c.awaitCommit(t, commitWithin, from).Sub(began).Milliseconds())
+		took := c.awaitCommit(t, commitWithin, from).Sub(began)
+		c.RecoveryMs = append(c.RecoveryMs, took.Milliseconds())
 	}
 	proc.stop(t)
 	c.finish(t, "one")

@@ -60,13 +60,28 @@ func newCampaignAt(
 	t *testing.T, name string, addresses []string, partitions int32, faults int,
 ) *campaign {
 	t.Helper()
-	c := &campaign{
-		Name: name, Seed: os.Getenv(seedVariable), Faults: map[string]int{}, rng: random(t),
-		p: newPipelineAt(t, addresses, partitions, nil), fed: make(chan struct{}),
-	}
-	c.p.make(t)
+	c := campaignOf(t, name, newPipelineAt(t, addresses, partitions, nil))
 	c.feeds = c.feed(t, faults)
 	return c
+}
+
+// newIdleCampaign is newCampaign without the feed.
+func newIdleCampaign(t *testing.T, name string, partitions int32) *campaign {
+	t.Helper()
+	c := campaignOf(t, name, newPipeline(t, partitions, nil))
+	fed := make(chan error, 1)
+	fed <- nil
+	c.feeds = fed
+	return c
+}
+
+func campaignOf(t *testing.T, name string, p *pipeline) *campaign {
+	t.Helper()
+	p.make(t)
+	return &campaign{
+		Name: name, Seed: os.Getenv(seedVariable), Faults: map[string]int{}, rng: random(t),
+		p: p, fed: make(chan struct{}),
+	}
 }
 
 // feed produces events at a steady pace until finish, so that there is always something to commit.
@@ -74,11 +89,11 @@ func newCampaignAt(
 func (c *campaign) feed(t *testing.T, faults int) <-chan error {
 	t.Helper()
 	const (
-		every         = 25 * time.Millisecond
-		people        = 300
-		perFault, max = 2_000, 600_000
+		every          = 25 * time.Millisecond
+		people         = 300
+		perFault, most = 2_000, 600_000
 	)
-	events := min(faults*perFault, max)
+	events := min(faults*perFault, most)
 	perTick := 1 + events/(faults*perFault/20) // a fault may take two and a half seconds
 	feeder := rand.New(rand.NewPCG(c.rng.Uint64(), 2))
 	done := make(chan error, 1) // the test may have ended before
