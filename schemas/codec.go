@@ -144,6 +144,14 @@ func (c *Codec) Unknown(value []byte) (id uint32, unknown bool) {
 	return c.book.Unknown(value)
 }
 
+// WithVisitsSchema returns a codec that frames the visits, which are Avro, with the id that a
+// registry has given their schema.
+func (c *Codec) WithVisitsSchema(id uint32) *Codec {
+	framed := *c
+	framed.visits.setFormat(FormatAvro, VisitsSchemaIDs{Started: id, Ended: id, Framed: true})
+	return &framed
+}
+
 func prefix(key string, err error) error {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", key, err)

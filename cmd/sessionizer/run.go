@@ -36,6 +36,9 @@ func (a *app) runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if p.Registry != nil {
+			defer p.Registry.Client.Close()
+		}
 		p.UntilEnd, p.Halt = untilEnd, a.halt
 		log.Info("starting", zap.Strings("input", p.Input), zap.String("output", p.Output),
 			zap.String("group", p.Group), zap.String("instance", p.Instance), zap.Int("lanes", p.Lanes))
@@ -55,6 +58,14 @@ func processorConfig(c *config.Config, log *zap.Logger) (processor.Config, error
 	rules, codec, err := engine(c)
 	if err != nil {
 		return processor.Config{}, err
+	}
+	schemaRegistry, err := learner(c, codec, subjectOf(c.Output.Topic))
+	if err != nil {
+		return processor.Config{}, err
+	}
+	visitsSchema := ""
+	if c.Visits.Format == "avro" && schemaRegistry != nil {
+		visitsSchema = schemas.VisitSchema()
 	}
 	mechanism, err := saslMechanism(c.Kafka.SASL)
 	if err != nil {
@@ -76,6 +87,7 @@ func processorConfig(c *config.Config, log *zap.Logger) (processor.Config, error
 		DeadLetters: c.DeadLetters.Topic, VisitKey: visitKey,
 		Headers: c.Output.Headers, Compression: codecs[c.Output.Compression],
 		Rules: rules, Codec: codec, Policy: policy(c),
+		Registry: schemaRegistry, VisitsSchema: visitsSchema,
 		IdleAfter: c.Time.IdleAfter, CommitInterval: c.Commit.Interval,
 		Lanes:    c.LaneCount(runtime.NumCPU()),
 		StateDir: c.State.Dir, State: state.Options{Cache: c.State.Cache},

@@ -13,32 +13,12 @@ type absence struct {
 // absences is the one list of what this version lacks; a feature that arrives
 // deletes its line.
 func absences() []absence {
-	return slices.Concat(registryAbsences(), []absence{
+	return []absence{
 		{"kafka.sasl.mechanism", "OAUTHBEARER",
 			func(c *Config) bool { return c.Kafka.SASL.Mechanism == "OAUTHBEARER" }},
-		{"input.format", "Avro", func(c *Config) bool { return c.Input.Format == "avro" }},
-		{"visits.format", "Avro", func(c *Config) bool { return c.Visits.Format == "avro" }},
 		{"profile", "this profile",
 			func(c *Config) bool { return slices.Contains(profilesAbsent(), c.Profile) }},
 		{"http.address", "the HTTP server", func(c *Config) bool { return c.HTTP.Address != "" }},
-	})
-}
-
-func registryAbsences() []absence {
-	const what = "a schema registry"
-	return []absence{
-		{"registry.url", what, func(c *Config) bool { return c.Registry.URL != "" }},
-		{"registry.username", what, func(c *Config) bool { return c.Registry.Username != "" }},
-		{"registry.password", what, func(c *Config) bool { return !c.Registry.Password.IsZero() }},
-		{"registry.password_file", what,
-			func(c *Config) bool { return c.Registry.PasswordFile != "" }},
-		{"registry.tls.enabled", what, func(c *Config) bool { return c.Registry.TLS.Enabled }},
-		{"registry.tls.ca_file", what, func(c *Config) bool { return c.Registry.TLS.CAFile != "" }},
-		{"registry.tls.cert_file", what,
-			func(c *Config) bool { return c.Registry.TLS.CertFile != "" }},
-		{"registry.tls.key_file", what, func(c *Config) bool { return c.Registry.TLS.KeyFile != "" }},
-		{"registry.tls.server_name", what,
-			func(c *Config) bool { return c.Registry.TLS.ServerName != "" }},
 	}
 }
 

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +16,10 @@ func (l *loader) check() {
 	l.checkRules()
 	l.checkTransactions()
 	l.checkSASL()
-	l.checkTLS()
+	l.checkTLS(tlsUse{"kafka.tls.", "kafka.tls.enabled", "without kafka.tls.enabled: true"},
+		&l.config.Kafka.TLS)
+	l.checkAvro()
+	l.checkRegistry()
 	l.checkPolicies()
 	if !l.sources.Offline {
 		l.checkInstance()
@@ -166,17 +167,28 @@ func (l *loader) checkSASL() {
 		l.cross(faultf("%s wants kafka.sasl.username", c.SASL.Mechanism), mechanism,
 			"kafka.sasl.username")
 	}
-	plain, file := l.origins[password], l.origins[passwordFile]
+	by := wanter{c.SASL.Mechanism, mechanism}
+	l.checkPassword(by, password, passwordFile, &c.SASL.Password, c.SASL.PasswordFile)
+}
+
+// wanter is what a password is wanted for, and the key that says so.
+type wanter struct{ what, key string }
+
+// checkPassword finds the one password that is wanted, in the environment or a file.
+func (l *loader) checkPassword(
+	by wanter, key, fileKey string, password *Secret, file string,
+) {
+	plain, named := l.origins[key], l.origins[fileKey]
 	switch {
-	case c.SASL.Password.IsZero() && c.SASL.PasswordFile == "":
-		if plain.layer == layerDefault && file.layer == layerDefault {
-			l.cross(faultf("%s wants %s, or %s%s in the environment", c.SASL.Mechanism, passwordFile,
-				variablePrefix, variableName(password)), mechanism, password, passwordFile)
+	case password.IsZero() && file == "":
+		if plain.layer == layerDefault && named.layer == layerDefault {
+			l.cross(faultf("%s wants %s, or %s%s in the environment", by.what, fileKey,
+				variablePrefix, variableName(key)), by.key, key, fileKey)
 		}
-	case plain.layer == layerEnvironment && file.layer == layerEnvironment:
-		l.cross(faultf("%s is given as well: want one of them", password), passwordFile)
-	case c.SASL.PasswordFile != "" && file.layer > plain.layer && !l.sources.Offline:
-		l.readPassword()
+	case plain.layer == layerEnvironment && named.layer == layerEnvironment:
+		l.cross(faultf("%s is given as well: want one of them", key), fileKey)
+	case file != "" && named.layer > plain.layer && !l.sources.Offline:
+		l.readPassword(fileKey, password, file)
 	}
 }
 
@@ -194,71 +206,18 @@ func (l *loader) noEffect(why, other string, names ...string) {
 	}
 }
 
-func (l *loader) readPassword() {
-	const key = "kafka.sasl.password_file"
-	sasl := &l.config.Kafka.SASL
-	content, err := l.sources.ReadFile(sasl.PasswordFile)
+func (l *loader) readPassword(key string, password *Secret, file string) {
+	content, err := l.sources.ReadFile(file)
 	if err != nil {
-		l.cross(unreadable(sasl.PasswordFile, err), key)
+		l.cross(unreadable(file, err), key)
 		return
 	}
 	text := strings.TrimRight(string(content), "\r\n")
 	if text == "" {
-		l.cross(faultf("%s is empty", sasl.PasswordFile), key)
+		l.cross(faultf("%s is empty", file), key)
 		return
 	}
-	sasl.Password = NewSecret(text)
-}
-
-func (l *loader) checkTLS() {
-	t := &l.config.Kafka.TLS
-	if !t.Enabled {
-		l.noEffect("without kafka.tls.enabled: true", "kafka.tls.enabled", "kafka.tls.ca_file",
-			"kafka.tls.cert_file", "kafka.tls.key_file", "kafka.tls.server_name")
-		return
-	}
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		l.cross(faultf("cert_file and key_file go together: one of them is missing"),
-			"kafka.tls.cert_file", "kafka.tls.key_file")
-	}
-	if !l.sources.Offline {
-		l.readTLS()
-	}
-}
-
-func (l *loader) readTLS() {
-	t := &l.config.Kafka.TLS
-	client := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CAFile != "" {
-		if pem, ok := l.pem("kafka.tls.ca_file", t.CAFile); ok {
-			client.RootCAs = x509.NewCertPool()
-			if !client.RootCAs.AppendCertsFromPEM(pem) {
-				l.cross(faultf("%s holds no PEM certificate", t.CAFile), "kafka.tls.ca_file")
-			}
-		}
-	}
-	if t.CertFile != "" && t.KeyFile != "" {
-		certificate, ok := l.pem("kafka.tls.cert_file", t.CertFile)
-		private, okKey := l.pem("kafka.tls.key_file", t.KeyFile)
-		if ok && okKey {
-			pair, err := tls.X509KeyPair(certificate, private)
-			if err != nil {
-				l.cross(faultf("%s and %s: %v", t.CertFile, t.KeyFile, err),
-					"kafka.tls.cert_file", "kafka.tls.key_file")
-			}
-			client.Certificates = []tls.Certificate{pair}
-		}
-	}
-	t.client = client
-}
-
-func (l *loader) pem(key, file string) ([]byte, bool) {
-	content, err := l.sources.ReadFile(file)
-	if err != nil {
-		l.cross(unreadable(file, err), key)
-		return nil, false
-	}
-	return content, true
+	*password = NewSecret(text)
 }
 
 // checkPolicies warns of a policy for a reason that no event can have.

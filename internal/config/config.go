@@ -47,7 +47,7 @@ type Kafka struct {
 	TransactionTimeout time.Duration
 }
 
-// TLS holds the keys kafka.tls.*.
+// TLS holds the keys kafka.tls.* or registry.tls.*.
 type TLS struct {
 	Enabled    bool
 	CAFile     string
@@ -58,8 +58,8 @@ type TLS struct {
 	client *tls.Config // what the files held; nil: plain text, or Load was offline
 }
 
-// Client returns the TLS configuration of the brokers' connections, a copy of
-// the caller's own, or nil for plain text.
+// Client returns the TLS configuration of the connections, a copy of the
+// caller's own, or nil for plain text.
 func (t *TLS) Client() *tls.Config {
 	if t.client == nil {
 		return nil
@@ -78,7 +78,10 @@ type SASL struct {
 // Input holds the keys input.*.
 type Input struct {
 	Topics []string // at least one, each once
-	Format string   // auto, json
+	Format string   // auto, json, avro
+	Schema string   // file with the schema of values that are Avro and nothing else; empty: none
+
+	schemaText string // what is in it
 }
 
 // Output holds the keys output.*.
@@ -92,7 +95,7 @@ type Output struct {
 // Visits holds the keys visits.*.
 type Visits struct {
 	Topic   string
-	Format  string // json
+	Format  string // json, avro
 	Key     string // session, anonymous_id
 	Started bool
 }
@@ -123,11 +126,12 @@ func (d *DeadLetters) PolicyFor(reason string) Policy {
 
 // Registry holds the keys registry.*.
 type Registry struct {
-	URL          string
+	URL          string // one address, or several behind commas; empty: there is no registry
+	AutoRegister bool   // schemas of what is written are registered; else they must be there
 	Username     string
-	Password     Secret
+	Password     Secret // from the environment or PasswordFile
 	PasswordFile string
-	TLS          TLS
+	TLS          TLS // Enabled: URL is https://
 }
 
 // Session holds the keys session.*.
@@ -222,6 +226,7 @@ func Defaults() Config {
 		},
 		Visits:      Visits{Topic: "events.visits", Format: "json", Key: "session"},
 		DeadLetters: DeadLetters{Topic: "events.dead-letters", On: map[string]Policy{}},
+		Registry:    Registry{AutoRegister: true},
 		Profile:     "krenalis",
 		Paths:       map[string][]string{},
 		Session: Session{

@@ -68,13 +68,23 @@ func (c *Config) SessionRules() (*session.Rules, error) {
 	return r, nil
 }
 
-// Codec is the codec of the profile as the configuration changes it.
+// Codec is the codec of the profile as the configuration changes it. Where events may be Avro it
+// has a Book, with the schema of input.schema in it, if there is one.
 func (c *Config) Codec() (*schemas.Codec, error) {
 	config, err := c.CodecConfig()
 	if err != nil {
 		return nil, err
 	}
-	return schemas.NewCodec(config)
+	codec, err := schemas.NewCodec(config)
+	if err != nil || c.Input.schemaText == "" {
+		return codec, err
+	}
+	program, err := codec.CompileAvro(c.Input.schemaText)
+	if err != nil {
+		return nil, fmt.Errorf("input.schema: %s: %w", c.Input.Schema, err)
+	}
+	config.Book.SetRaw(program)
+	return codec, nil
 }
 
 // CodecConfig is what the codec is made of.
@@ -91,6 +101,15 @@ func (c *Config) CodecConfig() (schemas.Config, error) {
 			Record: int(c.Limits.Record), JSONDepth: c.Limits.JSONDepth,
 			AnonymousID: int(c.Limits.AnonymousID),
 		},
+	}
+	if config.Format, err = schemas.ParseFormat(c.Input.Format); err != nil {
+		return config, fmt.Errorf("input.format: %w", err)
+	}
+	if config.VisitsFormat, err = schemas.ParseFormat(c.Visits.Format); err != nil {
+		return config, fmt.Errorf("visits.format: %w", err)
+	}
+	if c.MayBeAvro() {
+		config.Book = schemas.NewBook()
 	}
 	for i := range c.Rules {
 		config.Rules = append(config.Rules, schemas.Match{

@@ -36,7 +36,7 @@ const (
 type Config struct {
 	URLs []string // http:// or https://, with a path if it has one; asked in turn until one answers
 
-	Username string // empty: no authentication
+	Username string // empty: that of the address, if it has one
 	Password string
 
 	TLS *tls.Config // of https:// addresses; nil: the system's authorities
@@ -74,17 +74,23 @@ func New(c Config) (*Client, error) {
 		if err != nil {
 			return nil, errors.New("the address of the schema registry is no URL") // it may hold a password
 		}
-		opts := []sr.ClientOpt{
-			sr.URLs(address), sr.HTTPClient(client.http), sr.UserAgent("sessionizer"),
+		user, password := c.Username, c.Password
+		if u.User != nil && user == "" {
+			user = u.User.Username()
+			password, _ = u.User.Password()
 		}
-		if c.Username != "" {
-			opts = append(opts, sr.BasicAuth(c.Username, c.Password))
+		u.User = nil // what goes wrong is told with the address
+		opts := []sr.ClientOpt{
+			sr.URLs(u.String()), sr.HTTPClient(client.http), sr.UserAgent("sessionizer"),
+		}
+		if user != "" {
+			opts = append(opts, sr.BasicAuth(user, password))
 		}
 		cl, err := sr.NewClient(opts...)
 		if err != nil {
-			return nil, fmt.Errorf("make the client of the schema registry %s: %w", u.Redacted(), err)
+			return nil, fmt.Errorf("make the client of the schema registry %s: %w", u, err)
 		}
-		client.hosts = append(client.hosts, host{u.Redacted(), cl})
+		client.hosts = append(client.hosts, host{u.String(), cl})
 	}
 	return client, nil
 }

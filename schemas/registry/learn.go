@@ -1,0 +1,75 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"sessionizer/schemas"
+)
+
+// Learner fills a Book with the schemas that events name.
+type Learner struct {
+	Client *Client
+	Codec  *schemas.Codec
+	Book   *schemas.Book
+
+	// Subject is what the output's schemas go by. Empty: there is no output, and the book gives
+	// events the id they came with.
+	Subject string
+	// Register: schemas of the output that are not there are registered. Else they must be there.
+	Register bool
+}
+
+// Learn puts the schema of an id into the book: accepted, or refused with the returned reason,
+// which names no values. With an error, an *Error, the book is as it was.
+func (l *Learner) Learn(ctx context.Context, id uint32) (refused string, err error) {
+	text, err := l.Client.Schema(ctx, id)
+	var e *Error
+	switch {
+	case err == nil:
+	case errors.As(err, &e) && e.Kind == Unfit:
+		why := e.What + ": " + e.Cause.Error()
+		l.Book.Refuse(id, why)
+		return why, nil
+	default:
+		return "", err
+	}
+	program, err := l.Codec.CompileAvro(text)
+	if err != nil {
+		l.Book.Refuse(id, err.Error())
+		return err.Error(), nil
+	}
+	output := id
+	if l.Subject != "" {
+		if output, err = l.Enroll(ctx, l.Subject, program.Output()); err != nil {
+			return "", err
+		}
+	}
+	l.Book.Accept(id, program, output)
+	return "", nil
+}
+
+// Enroll returns the id of a schema of ours under a subject: registered, or looked up where nothing
+// is to be registered. The error is an *Error, and never of kind NotThere.
+func (l *Learner) Enroll(ctx context.Context, subject, text string) (uint32, error) {
+	if l.Register {
+		id, err := l.Client.Register(ctx, subject, text)
+		return id, settled(err, "")
+	}
+	id, err := l.Client.Lookup(ctx, subject, text)
+	return id, settled(err, "register it under the subject "+subject+
+		" (OPERATING.md, \"Schema registry\"), or set registry.auto_register: true")
+}
+
+// settled makes an answer that something is not there one that people must mend: what is missing is
+// not what an event names, but ours.
+func settled(err error, do string) error {
+	var e *Error
+	if errors.As(err, &e) && e.Kind == NotThere {
+		e.Kind = Refused
+		if do != "" {
+			e.Do = do
+		}
+	}
+	return err
+}
