@@ -192,6 +192,9 @@ func (l *lane) confirm(touched []*part) error {
 		p.atMost = -1
 		p.first = -1
 	}
+	for _, p := range l.parts {
+		p.ahead = len(p.waiting) > 0 // the client takes all it returned for committed
+	}
 	l.host.stats.commits.Add(1)
 	return nil
 }
@@ -213,6 +216,12 @@ func (l *lane) aborted(touched []*part) error {
 	for _, p := range touched {
 		p.task.Abort()
 		p.atMost, p.first = p.first, -1
+		if p.ahead {
+			return &resetError{"go back to what waited for a schema", fmt.Errorf("%s was read on", p.tp)}
+		}
+		if len(p.waiting) > 0 {
+			l.unwait(p) // it comes again
+		}
 		if p.task.Next() == unknownOffset {
 			return &resetError{"go back to the beginning", fmt.Errorf("%s has no offset yet", p.tp)}
 		}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"sessionizer/schemas"
+	"sessionizer/schemas/registry"
 	"sessionizer/session"
 	"sessionizer/state"
 )
@@ -38,6 +39,12 @@ type Config struct {
 	Rules  *session.Rules
 	Codec  *schemas.Codec
 	Policy Policy
+
+	// Registry fills the codec's book. nil: there is no registry, and no event names its schema.
+	Registry *registry.Learner
+	// VisitsSchema is what the registry is to know before visits are written, under the subject of
+	// their topic. Empty: nothing.
+	VisitsSchema string
 
 	IdleAfter      time.Duration // silence after which the wall clock may end visits
 	CommitInterval time.Duration

@@ -96,6 +96,6 @@ func (l *lane) letGo(now time.Time) {
 			continue
 		}
 		p.hold.until = time.Time{}
-		l.sess.Client().ResumeFetchPartitions(map[string][]int32{p.tp.topic: {p.tp.id}})
+		l.resume(p)
 	}
 }

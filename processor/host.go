@@ -34,6 +34,7 @@ type host struct {
 	faulted  <-chan struct{} // closed with the store's first fault
 	stopHalt context.CancelFunc
 	stats    hostStats
+	lessons  *lessons // nil: there is no registry
 
 	mu     sync.Mutex
 	taken  map[tp]chan struct{}               // partitions open in this process; closed when free

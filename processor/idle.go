@@ -30,7 +30,7 @@ func (l *lane) tick(ctx context.Context) error {
 	watermark := session.Time(now.UnixMilli()) - session.Time(l.host.cfg.Rules.OutOfOrder)
 	waiting := map[string][]*part{}
 	for _, p := range l.parts {
-		if p.task == nil || p.task.Next() == unknownOffset || p.task.Touched() ||
+		if p.task == nil || p.task.Next() == unknownOffset || p.task.Touched() || len(p.waiting) > 0 ||
 			now.Sub(p.arrived) < l.host.cfg.IdleAfter || !p.dueAt(watermark) {
 			continue
 		}

@@ -74,6 +74,9 @@ type part struct {
 	atMost int64
 	first  int64 // first offset stepped in the open transaction, negative for none
 
+	waiting []*kgo.Record // for the schema of the first of them; see waiting.go
+	ahead   bool          // the client would not come back to what waits, or did
+
 	metaEnd atomic.Int64 // changelog offset behind the META record of the open transaction
 }
 

@@ -89,6 +89,12 @@ func open(ctx context.Context, cfg *Config) (*host, error) {
 	if err := h.inspect(ctx); err != nil {
 		return nil, h.abandon(ctx, err)
 	}
+	if err := h.enroll(ctx); err != nil {
+		return nil, h.abandon(ctx, err)
+	}
+	if cfg.Registry != nil {
+		h.lessons = newLessons(h, cfg.Registry)
+	}
 	o := cfg.State
 	o.Due = DueOf(cfg.Rules)
 	if err := h.openStore(o); err != nil {

@@ -158,12 +158,15 @@ func (t *Task) Last() (*schemas.Scanned, *session.Outcome) {
 }
 
 // Step processes one input record. An error is not the record's fault: the state cannot be read,
-// or the policy for its kind of badness is to stop.
+// or the policy for its kind of badness is to stop. A *schemas.UnknownSchema has changed nothing.
 func (t *Task) Step(in *kgo.Record) error {
 	t.decided = false
 	if t.next != unknownOffset && in.Offset < t.next {
 		t.Stats.Skipped++
 		return nil
+	}
+	if id, unknown := t.Unknown(in); unknown {
+		return &schemas.UnknownSchema{ID: id}
 	}
 	t.next, t.epoch, t.touched = in.Offset+1, in.LeaderEpoch, true
 	if in.Attrs.IsControl() {
@@ -180,6 +183,17 @@ func (t *Task) Step(in *kgo.Record) error {
 	}
 	at := schemas.Record{Key: in.Key, Timestamp: session.Time(in.Timestamp.UnixMilli())}
 	return t.step(in, at)
+}
+
+// Unknown reports that a record names a schema that must be learned before Step can process it.
+func (t *Task) Unknown(in *kgo.Record) (id uint32, unknown bool) {
+	if id, unknown = t.codec.Unknown(in.Value); !unknown {
+		return 0, false
+	}
+	// What goes unread needs no schema.
+	unread := in.Attrs.IsControl() || t.next != unknownOffset && in.Offset < t.next ||
+		t.poison[in.Offset] != nil
+	return id, !unread
 }
 
 // StepLine is Step for a line of a file, whose record timestamp is in the line.
@@ -356,6 +370,11 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 	}
 	t.confirmed, t.touched, t.swept = t.pending, false, t.sweep
 	t.box.reset()
+	for offset := range t.poison {
+		if offset < t.next {
+			delete(t.poison, offset) // it is a dead letter now
+		}
+	}
 	return nil
 }
 

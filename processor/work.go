@@ -13,14 +13,18 @@ import (
 	"sessionizer/session"
 )
 
+// batch is what can be processed of a partition now.
+type batch struct {
+	p       *part
+	records []*kgo.Record
+}
+
 // work lets the tasks process what was polled, partitions side by side.
 func (l *lane) work(ctx context.Context, fetches kgo.Fetches) error {
-	type batch struct {
-		p       *part
-		records []*kgo.Record
+	batches, err := l.release()
+	if err != nil {
+		return err
 	}
-	var batches []batch
-	var err error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if len(f.Records) == 0 || err != nil {
 			return
@@ -31,8 +35,12 @@ func (l *lane) work(ctx context.Context, fetches kgo.Fetches) error {
 				fmt.Errorf("%s/%d is not open here", f.Topic, f.Partition)}
 			return
 		}
-		if err = p.continuous(f.Records[0].Offset, f.LogStartOffset); err == nil {
-			batches = append(batches, batch{p, f.Records})
+		if err = p.continuous(f.Records[0].Offset, f.LogStartOffset); err != nil {
+			return
+		}
+		var now []*kgo.Record
+		if now, err = l.take(p, f.Records); len(now) > 0 {
+			batches = append(batches, batch{p, now})
 		}
 	})
 	if err != nil || len(batches) == 0 {

@@ -20,9 +20,9 @@ func engine(c *config.Config) (*session.Rules, *schemas.Codec, error) {
 	return rules, codec, nil
 }
 
-// learner makes what fills the codec's book from the registry; nil: there is no registry. subject is
-// what the output's schemas go by; empty: nothing is registered or looked up there, and nothing is
-// to be written. The caller closes its Client.
+// learner makes what fills the codec's book from the registry; nil: there is no registry. subject
+// is what the output's schemas go by; empty: nothing is registered or looked up there, and nothing
+// is to be written. The caller closes its Client.
 func learner(
 	c *config.Config, codec *schemas.Codec, subject string,
 ) (*registry.Learner, error) {
