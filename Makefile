@@ -80,7 +80,6 @@ test-kafka: build $(KAFKA) ## integration tests on a fresh broker, or on those o
 	$(KAFKA) with $(GO) test -count=1 -tags kafka -run Conformance $(TEST_FLAGS) ./cmd/sessionizer
 
 crash: build $(KAFKA) ## break it on a real broker: kills, pauses, damage, outages; LONG=1: 2,000 kills
-	@mkdir -p $(PROOF_DIR)
 	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer LONG=$(LONG) PROOF_DIR=$(abspath $(PROOF_DIR)) \
 		$(KAFKA) with $(GO) test -count=1 -v -tags kafka -timeout 8h $(TEST_FLAGS) \
 		-run Campaign ./internal/kafkatest

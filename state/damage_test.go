@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"sessionizer/internal/proof"
 	"sessionizer/session"
 )
 
@@ -129,8 +130,10 @@ func TestDamage(t *testing.T) {
 	if wantDamageNoticed(t, clone(), commits) {
 		t.Fatal("the store is damaged from the start")
 	}
-	noticed := map[string]int{}
+	const damagesMin = 1_000
+	noticed, damages := map[string]int{}, 0
 	note := func(what string, yes bool) {
+		damages++
 		if yes {
 			noticed[what]++
 		}
@@ -148,7 +151,7 @@ func TestDamage(t *testing.T) {
 		r := testRand(t, 8)
 		for _, name := range damageFiles(t, fs) {
 			kind := "bit in " + strings.Trim(strings.SplitN(name, "-", 2)[0], "0123456789.")
-			for range 60 {
+			for range 110 {
 				c := clone()
 				rewrite(t, c, name, func(b []byte) []byte {
 					if len(b) > 0 {
@@ -163,14 +166,31 @@ func TestDamage(t *testing.T) {
 	t.Run("ATruncatedFileIsNoticed", func(t *testing.T) {
 		r := testRand(t, 9)
 		for _, name := range damageFiles(t, fs) {
-			for range 40 {
+			for range 70 {
 				c := clone()
 				rewrite(t, c, name, func(b []byte) []byte { return b[:r.IntN(len(b)+1)] })
 				note("truncated", wantDamageNoticed(t, c, commits))
 			}
 		}
 	})
-	t.Log(noticed)
+	t.Log(damages, noticed)
+	if damages < damagesMin {
+		t.Errorf("%d stores were damaged, want at least %d", damages, damagesMin)
+	}
+	record := proof.Record{
+		Name: "Damaged stores", Order: 3, Counts: map[string]int64{"stores damaged": int64(damages)},
+		What: "A file of a store is removed or cut, or a bit of it flipped. What opens without an error " +
+			"has exactly the rows of its position; anything else is called damaged, by name.",
+	}
+	for what, n := range noticed {
+		record.Counts["noticed: "+what] = int64(n)
+	}
+	if t.Failed() {
+		record.Violations = 1
+	}
+	if err := record.Write(); err != nil {
+		t.Error(err)
+	}
 	if noticed["missing"] == 0 || noticed["truncated"] == 0 || noticed["bit in MANIFEST"] == 0 ||
 		noticed["bit in sst"] == 0 {
 		t.Errorf("some damage was never noticed: %v", noticed)

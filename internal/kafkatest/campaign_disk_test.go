@@ -47,11 +47,11 @@ func TestCampaign_DiskFull(t *testing.T) {
 	})
 	proc := c.p.run(t, "one")
 	proc.ends(t, drainWithin, 1, "no space left on device", c.p.stateDir("one"))
-	c.Faults["disk full"]++
+	c.fault("disk full")
 	at := c.settled(t)
 	again := c.p.run(t, "one")
 	again.ends(t, drainWithin, 1, "no space left on device")
-	c.Faults["disk full"]++
+	c.fault("disk full")
 	t.Logf("it ended at %v, and at %v", at, c.settled(t))
 	err = syscall.Mount("tmpfs", c.p.stateDir("one"), "tmpfs", syscall.MS_REMOUNT, "size=512m")
 	if err != nil {

@@ -37,16 +37,15 @@ func TestCampaign_Kills(t *testing.T) {
 	for range kills {
 		c.sleep(t, time.Duration(c.rng.Int64N(int64(400*time.Millisecond))))
 		proc.kill()
-		c.Faults["SIGKILL"]++
+		c.fault("SIGKILL")
 		from = c.settled(t)
 		began := time.Now()
 		proc = c.p.run(t, "one")
-		took := c.awaitCommit(t, commitWithin, from).Sub(began)
-		c.RecoveryMs = append(c.RecoveryMs, took.Milliseconds())
+		c.took(recovery, c.awaitCommit(t, commitWithin, from).Sub(began))
 	}
 	proc.stop(t)
 	c.finish(t, "one")
-	if c.Aborted == 0 {
+	if c.record.Counts["records never committed"] == 0 {
 		t.Error("no kill hit an open transaction")
 	}
 }
@@ -88,7 +87,7 @@ func TestCampaign_Mixed(t *testing.T) {
 		victim := []string{"one", "two"}[c.rng.IntN(2)]
 		t.Logf("%d: %s: %s", n, victim, kind.name)
 		kind.do(t, victim)
-		c.Faults[kind.name]++
+		c.fault(kind.name)
 		c.p.awaitOwners(t, startWithin, map[string]int{"one-0": 4, "two-0": 4})
 		c.awaitCommit(t, commitWithin, c.offsets(t))
 	}
@@ -144,7 +143,7 @@ func (m *pair) takeover(t *testing.T, victim string) {
 				commitWithin)
 		}
 	}
-	m.TakeoverMs = append(m.TakeoverMs, time.Since(killed).Milliseconds())
+	m.took(takeover, time.Since(killed))
 	m.start(t, victim)
 }
 
@@ -181,7 +180,7 @@ func (m *pair) damaged(t *testing.T, victim string) {
 		return
 	}
 	m.procs[victim].ends(t, stopWithin, 1, m.p.stateDir(victim))
-	m.Faults["damage refused by name"]++
+	m.fault("damage refused by name")
 	if err := os.RemoveAll(m.p.stateDir(victim)); err != nil {
 		t.Fatal(err)
 	}

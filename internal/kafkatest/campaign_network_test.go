@@ -46,7 +46,7 @@ func TestCampaign_Network(t *testing.T) {
 		net.set(kind.state)
 		c.sleep(t, kind.length)
 		net.set(passing)
-		c.Faults[kind.name]++
+		c.fault(kind.name)
 		c.awaitCommit(t, commitWithin, c.settled(t))
 		for _, proc := range procs {
 			if !proc.alive() {

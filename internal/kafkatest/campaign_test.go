@@ -6,47 +6,46 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionizer/internal/proof"
 )
 
 // A campaign breaks a pipeline over and over while events come in, and asks at the end whether it
 // made any difference: the auditor reads the topics, and the output is compared by its digest with
 // that of a run that nobody disturbed.
 
+// longVariable: 1 asks for the campaign of hours.
+const longVariable = "LONG"
+
+// campaign is one, and its record.
+type campaign struct {
+	record proof.Record
+	p      *pipeline
+	rng    *rand.Rand
+	fed    chan struct{} // closed to end the feed
+	feeds  <-chan error
+}
+
+// Times of a record.
 const (
-	longVariable  = "LONG"      // 1: the campaign of many hours' worth of faults
-	proofVariable = "PROOF_DIR" // where the record of a campaign is written, if anywhere
+	recovery = "from the start of a killed process's successor to its first commit"
+	takeover = "from a kill without a successor to the first commit of those who take over"
 )
 
-// campaign is the record of one.
-type campaign struct {
-	Name   string         `json:"name"`
-	Seed   string         `json:"seed"`
-	Events int            `json:"events"`
-	Faults map[string]int `json:"faults"`
-	// From the start of a killed process's successor to its first commit.
-	RecoveryMs []int64 `json:"recoveryMs,omitempty"`
-	// From a kill without a successor to the first commit of those who take over.
-	TakeoverMs []int64 `json:"takeoverMs,omitempty"`
-	Aborted    int     `json:"abortedRecords"`
-	SHA256     string  `json:"outputSha256"`
-	Violations int     `json:"violations"`
+func (c *campaign) fault(name string) { c.record.Counts[name]++ }
 
-	p     *pipeline
-	rng   *rand.Rand
-	fed   chan struct{} // closed to end the feed
-	feeds <-chan error
+func (c *campaign) took(what string, d time.Duration) {
+	c.record.TimesMs[what] = append(c.record.TimesMs[what], d.Milliseconds())
 }
 
 // newCampaign makes the topics and begins to feed them; the feed goes on until finish.
@@ -79,8 +78,13 @@ func campaignOf(t *testing.T, name string, p *pipeline) *campaign {
 	t.Helper()
 	p.make(t)
 	return &campaign{
-		Name: name, Seed: os.Getenv(seedVariable), Faults: map[string]int{}, rng: random(t),
-		p: p, fed: make(chan struct{}),
+		rng: random(t), p: p, fed: make(chan struct{}),
+		record: proof.Record{
+			Name: name, Order: 1, Seed: os.Getenv(seedVariable),
+			What: "The program on Apache Kafka, while events come in. The auditor reads the topics, the " +
+				"visits are those of the events sorted by time, and the output is that of an undisturbed run.",
+			Counts: map[string]int64{}, TimesMs: map[string][]int64{},
+		},
 	}
 }
 
@@ -184,22 +188,29 @@ func (c *campaign) finish(t *testing.T, instance string) {
 		t.Fatal(err)
 	}
 	records := c.p.takeInput(t) // a producer that was cut off need not know all that it has sent
-	c.Events = len(records)
+	c.record.Counts["events"] = int64(len(records))
 	last := c.p.run(t, instance)
 	c.p.awaitVisits(t, drainWithin, len(records))
 	last.stop(t)
 	v := c.p.audit(t)
 	v.matches(t, batch(t, records, timeout))
-	c.Aborted = c.p.aborted(t, c.p.output)
-	c.SHA256 = digest(v.output)
-	if want := c.undisturbed(t); c.SHA256 != want {
-		t.Errorf("the output has the SHA-256 %s, that of an undisturbed run is %s", c.SHA256, want)
+	c.record.Counts["records never committed"] = int64(c.p.aborted(t, c.p.output))
+	c.record.SHA256 = digest(v.output)
+	if want := c.undisturbed(t); c.record.SHA256 != want {
+		t.Errorf("the output has the SHA-256 %s, that of an undisturbed run is %s",
+			c.record.SHA256, want)
 	}
 	if t.Failed() {
-		c.Violations = 1
+		c.record.Violations = 1
 	}
-	c.write(t)
-	t.Logf("%d events, faults %v, %d records never committed", c.Events, c.Faults, c.Aborted)
+	for what, took := range c.record.TimesMs {
+		t.Logf("%s: p50 %d ms, p99 %d ms, greatest %d ms, of %d", what, proof.Percentile(took, 50),
+			proof.Percentile(took, 99), proof.Percentile(took, 100), len(took))
+	}
+	t.Logf("%v", c.record.Counts)
+	if err := c.record.Write(); err != nil {
+		t.Error(err)
+	}
 }
 
 // undisturbed processes the same input once more, in one go and with a group and topics of its own,
@@ -246,30 +257,6 @@ func digest(records map[int32][]*kgo.Record) string {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// write leaves the record where a report finds it.
-func (c *campaign) write(t *testing.T) {
-	t.Helper()
-	for what, took := range map[string][]int64{"recovery": c.RecoveryMs, "takeover": c.TakeoverMs} {
-		if n := len(took); n > 0 {
-			sorted := slices.Sorted(slices.Values(took))
-			t.Logf("%s in ms: p50 %d, p99 %d, greatest %d of %d", what, sorted[(n-1)/2],
-				sorted[(n-1)*99/100], sorted[n-1], n)
-		}
-	}
-	dir := os.Getenv(proofVariable)
-	if dir == "" {
-		return
-	}
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := strings.ReplaceAll(strings.ToLower(c.Name), " ", "-") + ".json"
-	if err := os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644); err != nil {
-		t.Fatalf("write the record of the campaign: %v", err)
-	}
 }
 
 // damage changes the state directory of an instance that does not run, as failing disks do, and
