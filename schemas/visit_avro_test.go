@@ -3,17 +3,11 @@ package schemas
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"math/rand/v2"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/linkedin/goavro/v2"
-
+	"sessionizer/internal/avrojson"
 	"sessionizer/session"
 )
 
@@ -30,6 +24,7 @@ func TestVisitsAreTheSameInAvroAndJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		forms := visitForms(t, p)
 		asJSON := newCodec(t, Config{Profile: p})
 		asAvro := newCodec(t, Config{Profile: p, VisitsFormat: FormatAvro})
 		for range 500 {
@@ -39,7 +34,8 @@ func TestVisitsAreTheSameInAvroAndJSON(t *testing.T) {
 				{asJSON.AppendEnded, asAvro.AppendEnded}, {asJSON.AppendStarted, asAvro.AppendStarted},
 			} {
 				text := one.json(nil, source, anonymousID, e, o)
-				if err := sameVisit(p, text, one.avro(nil, source, anonymousID, e, o)); err != nil {
+				record := one.avro(nil, source, anonymousID, e, o)
+				if err := forms.Compare(record, text); err != nil {
 					t.Fatalf("%s: %v\n%s", profile, err, text)
 				}
 			}
@@ -49,83 +45,19 @@ func TestVisitsAreTheSameInAvroAndJSON(t *testing.T) {
 
 type appendVisitFunc func(dst, source, anonymousID []byte, e *session.Ended, o Origin) []byte
 
-// sameVisit says how a visit in Avro differs from that in JSON, but for what the profile adds.
-func sameVisit(p Profile, asJSON, asAvro []byte) error {
-	codec, err := goavro.NewCodec(VisitSchema())
-	if err != nil {
-		return err
-	}
-	native, rest, err := codec.NativeFromBinary(asAvro)
-	if err != nil {
-		return err
-	}
-	if len(rest) > 0 {
-		return fmt.Errorf("%d bytes are left", len(rest))
-	}
-	var want map[string]any
-	d := json.NewDecoder(bytes.NewReader(asJSON))
-	d.UseNumber()
-	if err := d.Decode(&want); err != nil {
-		return err
-	}
+// visitForms compares visits, but for what a profile adds in JSON.
+func visitForms(t *testing.T, p Profile) *avrojson.Form {
+	t.Helper()
+	var added []string
 	for path := range p.Visits.Members {
 		name, _, _ := strings.Cut(path, ".")
-		delete(want, name)
+		added = append(added, name)
 	}
-	if context, ok := want["context"].(map[string]any); ok {
-		flat := map[string]any{}
-		flattenWith(flat, "", context)
-		want["context"] = flat
+	forms, err := avrojson.New(VisitSchema(), added...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	got := undressed(native)
-	if !reflect.DeepEqual(got, any(want)) {
-		return fmt.Errorf("the Avro record says\n%v", got)
-	}
-	return nil
-}
-
-// flattenWith puts the scalars of an object into flat, by their paths.
-func flattenWith(flat map[string]any, prefix string, object map[string]any) {
-	for name, value := range object {
-		switch value := value.(type) {
-		case map[string]any:
-			flattenWith(flat, prefix+name+".", value)
-		case bool:
-			flat[prefix+name] = fmt.Sprint(value)
-		case json.Number:
-			flat[prefix+name] = value.String()
-		default:
-			flat[prefix+name] = value
-		}
-	}
-}
-
-// undressed is what goavro decoded as encoding/json decodes: without the names of unions' branches
-// and without what is null.
-func undressed(native any) any {
-	switch v := native.(type) {
-	case map[string]any:
-		if len(v) == 1 {
-			for branch, value := range v {
-				if slices.Contains([]string{"string", "long", "map", "long.timestamp-millis",
-					"sessionizer.VisitPlace"}, branch) {
-					return undressed(value)
-				}
-			}
-		}
-		members := map[string]any{}
-		for name, value := range v {
-			if value != nil {
-				members[name] = undressed(value)
-			}
-		}
-		return members
-	case time.Time:
-		return v.UTC().Format("2006-01-02T15:04:05.000Z")
-	case int32, int64:
-		return json.Number(fmt.Sprint(v))
-	}
-	return native
+	return forms
 }
 
 // randomText is empty at times, and not always UTF-8.
@@ -192,7 +124,9 @@ func TestVisitsThatDifferAreFoundOut(t *testing.T) {
 	e := randomEnded(rand.New(rand.NewPCG(1, 1)))
 	e.Session.Context.Bytes = []byte(`{"a":{"b":"c"}}`)
 	text := asJSON.AppendEnded(nil, nil, []byte("a"), e, Origin{})
-	if err := sameVisit(p, text, asAvro.AppendEnded(nil, nil, []byte("a"), e, Origin{})); err != nil {
+	forms := visitForms(t, p)
+	record := asAvro.AppendEnded(nil, nil, []byte("a"), e, Origin{})
+	if err := forms.Compare(record, text); err != nil {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(x *session.Session){
@@ -205,7 +139,8 @@ func TestVisitsThatDifferAreFoundOut(t *testing.T) {
 	} {
 		other := *e
 		change(&other.Session)
-		if sameVisit(p, text, asAvro.AppendEnded(nil, nil, []byte("a"), &other, Origin{})) == nil {
+		record := asAvro.AppendEnded(nil, nil, []byte("a"), &other, Origin{})
+		if forms.Compare(record, text) == nil {
 			t.Errorf("%s that differs was not found out", what)
 		}
 	}

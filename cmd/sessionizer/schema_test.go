@@ -57,7 +57,8 @@ func TestSchema_NamesAreCompleted(t *testing.T) {
 	if !strings.HasPrefix(r.stdout, want) {
 		t.Errorf("%+v", r)
 	}
-	if r := sessionizer(t, "", "__complete", "schema", "session", ""); strings.Contains(r.stdout, "v") {
+	r = sessionizer(t, "", "__complete", "schema", "session", "")
+	if strings.Contains(r.stdout, "visit") {
 		t.Errorf("a second name is offered: %+v", r)
 	}
 }

@@ -39,6 +39,7 @@ func libraries() map[string][]string {
 		"github.com/cockroachdb/datadriven":     {}, // tests
 		"github.com/cockroachdb/pebble/v2":      {"state"},
 		"github.com/linkedin/goavro/v2":         {"schemas"},
+		"github.com/santhosh-tekuri/jsonschema": {}, // tests
 		"github.com/spf13/cobra":                {"cmd/"},
 		"github.com/spf13/pflag":                {"cmd/"},
 		"github.com/twmb/avro":                  {}, // tests: compatibility of schemas
