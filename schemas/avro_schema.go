@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/linkedin/goavro/v2"
@@ -85,6 +86,11 @@ type avroField struct {
 	name  string
 	typ   *avroType
 	props map[string]any
+}
+
+// nullBranch returns the index of null in a union; -1: there is none.
+func (t *avroType) nullBranch() int {
+	return slices.IndexFunc(t.branches, func(b *avroType) bool { return b.kind == avroNull })
 }
 
 // parseAvro reads a schema. What goavro refuses is refused with its reason.

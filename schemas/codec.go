@@ -120,6 +120,9 @@ func NewCodec(config Config) (*Codec, error) {
 	if config.IDType > session.IDString {
 		fault(fmt.Errorf("session.id_type: %d: no such type", config.IDType))
 	}
+	if config.Format >= formats {
+		fault(fmt.Errorf("input.format: %d: no such format", config.Format))
+	}
 	c.visits, err = visitFormOf(config.Profile.Visits)
 	for _, one := range leavesOf(err) {
 		fault(prefix("profile "+config.Profile.Name, one))

@@ -253,7 +253,7 @@ func isEmptyScalar(s *slot) bool {
 	switch s.first {
 	case '"':
 		return s.end-s.start == 2
-	case '{', '[', 'n':
+	case '{', '[', 'n', avroOpaque:
 		return true
 	}
 	return false

@@ -324,7 +324,7 @@ func (to *condition) isOne(value []byte, s *slot, sc *Scanned) bool {
 			}
 		}
 		return false
-	case '{', '[':
+	case '{', '[', avroOpaque:
 		return false
 	case 'n':
 		return to.kinds[ValueNull]

@@ -19,6 +19,7 @@ type Scanned struct {
 	value []byte // likewise
 
 	reader   reader
+	avro     avroScan
 	scratch  []byte // texts with their escapes decoded
 	made     []byte // what sessions collect
 	campaign []campaignMember
@@ -67,17 +68,32 @@ func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput {
 	if len(value) > c.limits.Record {
 		return bad(Limit, "the event has %d bytes, at most %d", len(value), c.limits.Record)
 	}
-	r := &sc.reader
-	if len(r.trie) == 0 || &r.trie[0] != &c.trie[0] {
-		r.slots, r.guesses = make([]slot, len(c.trie)), make([]guesses, len(c.trie))
+	if c.isAvro(value) {
+		return c.scanAvro(value, rec, sc)
 	}
-	r.trie, r.depthMax = c.trie, c.limits.JSONDepth
+	sc.avro.program = nil
+	r := &sc.reader
+	c.prepare(r)
 	if !r.read(value) {
 		if r.fault == faultDepth {
 			return bad(Limit, "more than %d objects and arrays open at byte %d", r.depthMax, r.at)
 		}
 		return bad(Malformed, "%s at byte %d", r.fault, r.at)
 	}
+	return c.scanEvent(value, rec, sc)
+}
+
+// prepare makes a reader that of the codec.
+func (c *Codec) prepare(r *reader) {
+	if len(r.trie) == 0 || &r.trie[0] != &c.trie[0] {
+		r.slots, r.guesses = make([]slot, len(c.trie)), make([]guesses, len(c.trie))
+	}
+	r.trie, r.depthMax = c.trie, c.limits.JSONDepth
+}
+
+// scanEvent finds what is asked of an event in the slots.
+func (c *Codec) scanEvent(value []byte, rec Record, sc *Scanned) *BadInput {
+	r := &sc.reader
 	for _, id := range c.inner {
 		switch first := r.slots[id].first; {
 		case first == 0 || first == 'n':
@@ -221,7 +237,7 @@ func (c *Codec) oneOf(value []byte, p path, names []string, sc *Scanned) bool {
 // text returns the content of a string, its escapes decoded.
 func (sc *Scanned) text(value []byte, s *slot) []byte {
 	content := value[s.start+1 : s.end-1]
-	if !s.escaped {
+	if !s.escaped || s.raw {
 		return content
 	}
 	n := len(sc.scratch)

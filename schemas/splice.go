@@ -129,6 +129,9 @@ func (c *Codec) plan() {
 // AppendStamped appends the event with the session of the stamp. The value is the one that was
 // scanned into sc.
 func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp) []byte {
+	if sc.avro.program != nil {
+		return c.appendAvro(dst, value, sc, st)
+	}
 	if st.Status == session.Bypass {
 		return append(dst, value...)
 	}
@@ -289,7 +292,7 @@ func (sp *splice) source(e *edge) *slot {
 	for _, id := range e.copies {
 		s := &sp.slots[id]
 		switch s.first {
-		case 0, 'n', '{', '[':
+		case 0, 'n', '{', '[', avroOpaque:
 		case '"':
 			if !isBlank(sp.value[s.start+1 : s.end-1]) {
 				return s

@@ -53,7 +53,7 @@ func (c *Codec) timeAt(value []byte, p path, sc *Scanned, note ScanNotes) sessio
 			continue
 		case '"':
 			t, ok = session.ParseTime(sc.text(value, s))
-		case '{', '[', 't', 'f':
+		case '{', '[', 't', 'f', avroOpaque:
 		default:
 			t, ok = session.ParseTimeNumber(value[s.start:s.end])
 		}
