@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -12,11 +13,16 @@ import (
 func (l *lane) begin(ctx context.Context) error {
 	c := l.host.cfg
 	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
+	l.held, l.asideBytes, l.full, l.fullSince = nil, 0, false, time.Time{}
 	l.calls = newCalls()
 	l.failed = &failures{}
 	l.unsettled.Store(true)
 	clientCtx, kill := context.WithCancel(context.Background())
 	l.kill = kill
+	var err error
+	if l.inflater, err = newInflater(c.batchBytes()); err != nil {
+		return &StopError{What: "make the client of lane " + l.txn, Cause: err}
+	}
 	opts := append(c.clientOpts(), kgo.WithContext(clientCtx))
 	sess, err := kgo.NewGroupTransactSession(append(opts, l.groupOpts()...)...)
 	if err != nil {
@@ -51,12 +57,17 @@ func (l *lane) groupOpts() []kgo.Opt {
 		kgo.OnPartitionsLost(l.calls.left),
 		kgo.OnPartitionsCallbackBlocked(l.calls.blocked),
 		kgo.AdjustFetchOffsetsFn(l.calls.told),
-		kgo.WithHooks(l.calls),
+		kgo.WithHooks(l.calls, l.inflater),
 		kgo.DisableAutoCommit(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // they say how far a partition was read
 		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
 		kgo.FetchMaxWait(fetchMaxWait),
+		kgo.FetchMaxBytes(fetchBytesMax),
+		kgo.WithDecompressor(l.inflater),
+		kgo.WithPools(l.inflater),
+		// Batches that we make are no larger than those we take.
+		kgo.MaxDecompressBatchBytes(c.batchBytes()),
 		kgo.TransactionalID(l.txn),
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()),

@@ -203,6 +203,7 @@ func (l *lane) ended() {
 	l.open = false
 	l.cancelProduce()
 	l.failed.clear()
+	l.recycle()
 }
 
 // aborted goes back to the confirmed state. The client has gone back to the offsets it committed
@@ -213,6 +214,7 @@ func (l *lane) aborted(touched []*part) error {
 	l.unsettled.Store(true)
 	l.host.stats.aborts.Add(1)
 	l.log.Info("transaction aborted: a rebalance came between", zap.Int("partitions", len(touched)))
+	l.dropAside()
 	for _, p := range touched {
 		p.task.Abort()
 		p.atMost, p.first = p.first, -1
@@ -220,7 +222,7 @@ func (l *lane) aborted(touched []*part) error {
 			return &resetError{"go back to what waited for a schema", fmt.Errorf("%s was read on", p.tp)}
 		}
 		if len(p.waiting) > 0 {
-			l.unwait(p) // it comes again
+			recycle(l.unwait(p)) // it comes again
 		}
 		if p.task.Next() == unknownOffset {
 			return &resetError{"go back to the beginning", fmt.Errorf("%s has no offset yet", p.tp)}

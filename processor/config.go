@@ -35,6 +35,9 @@ type Config struct {
 	VisitKey    VisitKey
 	Headers     bool // stamped events name their session in record headers too
 	Compression kgo.CompressionCodec
+	// BatchBytes is what a batch of the input may decompress to and be held in memory; a larger one
+	// is read record by record. 0: 64 MiB.
+	BatchBytes int
 
 	Rules  *session.Rules
 	Codec  *schemas.Codec
@@ -103,6 +106,7 @@ const (
 	metadataBytesMax = 4096      // what the broker accepts as offset metadata
 	tickEvery        = 250 * time.Millisecond
 	fetchMaxWait     = 500 * time.Millisecond
+	fetchBytesMax    = 16 << 20 // compressed bytes of a fetch; a client may hold one of each broker
 	producerLinger   = 5 * time.Millisecond
 	metadataMaxAge   = 10 * time.Second
 	// metadataMinAge is how long the client waits between looks at the metadata. A produce that a
@@ -142,6 +146,13 @@ func (c *Config) endDeadline() time.Duration {
 		return min(c.TransactionTimeout-endSlack, endWait)
 	}
 	return c.TransactionTimeout / 2
+}
+
+func (c *Config) batchBytes() int {
+	if c.BatchBytes == 0 {
+		return batchBytesDefault
+	}
+	return c.BatchBytes
 }
 
 // clientOpts are the options that every client of this process shares.

@@ -35,13 +35,47 @@ func (t *Task) refuse(in *kgo.Record, bad *schemas.BadInput) error {
 		t.forward(in, nil)
 		return nil
 	case Fail:
-		return &StopError{
-			What: fmt.Sprintf("record %s/%d@%d is bad (%s: %s) and dead_letters.on says fail",
-				t.topic, t.partition, in.Offset, bad.Reason, bad.Message),
-			Do: "mend or skip the record, or set dead_letters.on." + string(bad.Reason) +
-				" to dead_letter or pass",
-		}
+		return t.stopAt(in, bad)
 	}
+	t.deadLetter(in, bad)
+	return nil
+}
+
+// Unreadable is Step for a record that is here in part, or for all records from its offset up to
+// last of which nothing is: they cannot be passed on. What they were is at their place in the
+// input.
+func (t *Task) Unreadable(in *kgo.Record, last int64, bad *schemas.BadInput) error {
+	t.decided = false
+	if t.next != unknownOffset && last < t.next {
+		t.Stats.Skipped++
+		return nil
+	}
+	t.next, t.epoch, t.touched = last+1, in.LeaderEpoch, true
+	t.Stats.In++
+	t.Stats.Dead[bad.Reason]++
+	if t.policy.Of(bad.Reason) == Fail {
+		return t.stopAt(in, bad)
+	}
+	r := t.deadLetter(in, bad)
+	what := "a part of the record"
+	if last > in.Offset {
+		what = fmt.Sprintf("the records up to offset %d", last)
+	}
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: schemas.HeaderErrorCut, Value: []byte(what)})
+	return nil
+}
+
+func (t *Task) stopAt(in *kgo.Record, bad *schemas.BadInput) error {
+	return &StopError{
+		What: fmt.Sprintf("record %s/%d@%d is bad (%s: %s) and dead_letters.on says fail",
+			t.topic, t.partition, in.Offset, bad.Reason, bad.Message),
+		Do: "mend or skip the record, or set dead_letters.on." + string(bad.Reason) +
+			" to dead_letter or pass",
+	}
+}
+
+// deadLetter adds the dead letter of a record.
+func (t *Task) deadLetter(in *kgo.Record, bad *schemas.BadInput) *kgo.Record {
 	r := t.box.add(in.Offset)
 	r.Topic, r.Partition = t.topics.DeadLetters, t.partition
 	r.Key, r.Value, r.Timestamp = in.Key, in.Value, in.Timestamp
@@ -54,7 +88,7 @@ func (t *Task) refuse(in *kgo.Record, bad *schemas.BadInput) error {
 	t.cut(r, len(in.Headers))
 	t.box.bytes += len(r.Value)
 	t.Stats.DeadLetters++
-	return nil
+	return r
 }
 
 // cut makes a dead letter fit its topic. A topic's limit counts a batch as it is compressed, the

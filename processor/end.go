@@ -67,8 +67,10 @@ func (l *lane) nothingLeft(ctx context.Context, x tp, from, end int64) (bool, er
 		}
 		fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 			Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: x.topic, Partition: x.id,
-		}, rp, kgo.DefaultDecompressor(), nil)
+		}, rp, l.inflater, nil)
 		switch {
+		case errors.Is(fp.Err, kgo.ErrMaxDecompress), errors.Is(fp.Err, errInflatedFull):
+			return false, nil
 		case fp.Err != nil:
 			return false, fmt.Errorf("fetch %s at %d: %w", x, from, fp.Err)
 		case fp.LastStableOffset < end:

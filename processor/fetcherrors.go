@@ -76,6 +76,9 @@ func (l *lane) fetchError(x tp, cause error) error {
 	if p == nil {
 		return nil // it has gone meanwhile
 	}
+	if l.setAside(p, cause) {
+		return nil
+	}
 	now := time.Now()
 	if p.hold.backoff == nil || now.Sub(p.hold.last) > p.hold.backoff.quiet() {
 		p.hold.backoff = newBackoff()
@@ -92,7 +95,7 @@ func (l *lane) fetchError(x tp, cause error) error {
 // is paused for that too.
 func (l *lane) letGo(now time.Time) {
 	for _, p := range l.parts {
-		if p.hold.until.IsZero() || now.Before(p.hold.until) || p.task == nil {
+		if p.hold.until.IsZero() || now.Before(p.hold.until) || p.task == nil || p.aside != nil {
 			continue
 		}
 		p.hold.until = time.Time{}

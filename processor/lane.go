@@ -47,6 +47,14 @@ type lane struct {
 	lastTick      time.Time
 
 	failed *failures
+
+	inflater *inflater
+	// held are the records that the open transaction has stepped. What they lie in is used again
+	// when it has ended: until then the records that are produced alias it.
+	held       []*kgo.Record
+	asideBytes int       // bytes of records that were read aside, likewise
+	full       bool      // there was no room for a batch: the transaction should end
+	fullSince  time.Time // since when, with nothing held; zero: it is not so
 }
 
 // tp is a topic partition.
@@ -72,7 +80,8 @@ type part struct {
 	// atMost is the first offset of the transaction that was aborted last, negative for none: the
 	// client must come back to it. A later one would mean that it went forward over records.
 	atMost int64
-	first  int64 // first offset stepped in the open transaction, negative for none
+	first  int64  // first offset stepped in the open transaction, negative for none
+	aside  *aside // what the client could not read; nil: nothing
 
 	waiting []*kgo.Record // for the schema of the first of them; see waiting.go
 	ahead   bool          // the client would not come back to what waits, or did
@@ -151,9 +160,12 @@ func (l *lane) turn(ctx context.Context) error {
 	if err := l.fetchErrors(fetches); err != nil {
 		return err
 	}
+	l.passAside()
 	void, err := l.clean(ctx, fetches)
 	if err == nil && !void {
-		err = l.work(ctx, fetches)
+		if err = l.work(ctx, fetches); err == nil {
+			err = l.readAside(ctx)
+		}
 	}
 	if err != nil {
 		return err
@@ -196,6 +208,9 @@ func (l *lane) poll(ctx context.Context) kgo.Fetches {
 	if l.open {
 		wait = min(wait, max(0, l.host.cfg.CommitInterval-time.Since(l.openSince)))
 	}
+	if l.reads() {
+		wait = time.Millisecond // for what lies ready
+	}
 	pollCtx, cancel := l.host.bound(ctx, wait)
 	defer cancel()
 	l.calls.wakes(cancel)
@@ -204,7 +219,8 @@ func (l *lane) poll(ctx context.Context) kgo.Fetches {
 
 // due reports whether the open transaction should be committed now.
 func (l *lane) due() bool {
-	if l.calls.waiting() || time.Since(l.openSince) >= l.host.cfg.CommitInterval {
+	if l.calls.waiting() || l.full || l.asideBytes >= txnBytesMax ||
+		time.Since(l.openSince) >= l.host.cfg.CommitInterval {
 		return true
 	}
 	records, bytes := 0, 0
@@ -257,6 +273,7 @@ func (l *lane) clean(ctx context.Context, fetches kgo.Fetches) (bool, error) {
 	if fresh != nil {
 		return true, &resetError{"go back behind a rebalance", fresh}
 	}
+	fetches.EachRecord((*kgo.Record).Recycle)
 	return true, l.empty(ctx)
 }
 

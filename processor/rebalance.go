@@ -244,6 +244,7 @@ func (l *lane) close(p *part) {
 }
 
 func (l *lane) shut(p *part) {
+	recycle(p.waiting)
 	if p.task != nil {
 		p.task.Abort()
 	}

@@ -94,7 +94,7 @@ func (l *lane) unwait(p *part) []*kgo.Record {
 
 // resume fetches a partition again if nothing speaks against it.
 func (l *lane) resume(p *part) {
-	if p.hold.until.IsZero() && len(p.waiting) == 0 {
+	if p.hold.until.IsZero() && len(p.waiting) == 0 && p.aside == nil {
 		l.sess.Client().ResumeFetchPartitions(map[string][]int32{p.tp.topic: {p.tp.id}})
 	}
 }

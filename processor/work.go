@@ -49,6 +49,9 @@ func (l *lane) work(ctx context.Context, fetches kgo.Fetches) error {
 	if err := l.ensureOpen(ctx); err != nil {
 		return err
 	}
+	for _, b := range batches {
+		l.held = append(l.held, b.records...)
+	}
 	if len(batches) == 1 {
 		return l.step(batches[0].p, batches[0].records)
 	}

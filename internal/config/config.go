@@ -183,6 +183,7 @@ type Commit struct {
 // Limits holds the keys limits.*.
 type Limits struct {
 	Record      int64 // bytes of a payload
+	Batch       int64 // bytes of a decompressed batch
 	JSONDepth   int
 	AnonymousID int64 // bytes
 }
@@ -242,7 +243,7 @@ func Defaults() Config {
 		},
 		State:  State{Dir: "./sessionizer-state", Cache: 256 << 20},
 		Commit: Commit{Interval: 200 * time.Millisecond},
-		Limits: Limits{Record: 1 << 20, JSONDepth: 64, AnonymousID: 1 << 10},
+		Limits: Limits{Record: 1 << 20, Batch: 64 << 20, JSONDepth: 64, AnonymousID: 1 << 10},
 		Log:    Log{Level: "info", Format: "auto"},
 	}
 }

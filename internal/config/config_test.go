@@ -129,7 +129,7 @@ state:
 commit:
   interval: 200ms
 lanes: 0
-limits: {record: 1MiB, json_depth: 64, anonymous_id: 1KiB}
+limits: {record: 1MiB, batch: 64MiB, json_depth: 64, anonymous_id: 1KiB}
 http: {address: ""}
 log: {level: info, format: auto}
 `

@@ -39,6 +39,8 @@ const (
 	cacheMax              = 1 << 44
 	recordMin             = 1 << 10
 	recordMax             = 64 << 20
+	batchMin              = 64 << 10
+	batchMax              = 1 << 30
 	jsonDepthMax          = 10_000
 	anonymousIDMax        = 64 << 10
 	brokersMax            = 1_000
@@ -316,6 +318,9 @@ func processKeys() []key {
 			field: integer(func(c *Config) *int { return &c.Lanes }, 0, lanesMax)},
 		{name: "limits.record", about: "largest event",
 			field: size(func(c *Config) *int64 { return &c.Limits.Record }, recordMin, recordMax)},
+		{name: "limits.batch",
+			about: "what a batch may decompress to; a larger one is read record by record",
+			field: size(func(c *Config) *int64 { return &c.Limits.Batch }, batchMin, batchMax)},
 		{name: "limits.json_depth", about: "most objects and arrays open at once in an event",
 			field: integer(func(c *Config) *int { return &c.Limits.JSONDepth }, 2, jsonDepthMax)},
 		{name: "limits.anonymous_id", about: "longest anonymous id, source, user id",

@@ -38,12 +38,15 @@ func libraries() map[string][]string {
 		"github.com/cespare/xxhash/v2":          {"schemas", "state", "processor"},
 		"github.com/cockroachdb/datadriven":     {}, // tests
 		"github.com/cockroachdb/pebble/v2":      {"state"},
+		"github.com/klauspost/compress":         {"processor"},
 		"github.com/linkedin/goavro/v2":         {"schemas"},
 		"github.com/santhosh-tekuri/jsonschema": {}, // tests
+		"github.com/pierrec/lz4/v4":             {"processor"},
 		"github.com/spf13/cobra":                {"cmd/"},
 		"github.com/spf13/pflag":                {"cmd/"},
 		"github.com/twmb/avro":                  {}, // tests: compatibility of schemas
 		"github.com/twmb/franz-go/pkg/kadm":     {"processor", "cmd/"},
+		"github.com/twmb/franz-go/pkg/kbin":     {"processor"},
 		"github.com/twmb/franz-go/pkg/kerr":     {"processor", "cmd/"},
 		"github.com/twmb/franz-go/pkg/kfake":    {"cmd/"},
 		"github.com/twmb/franz-go/pkg/kgo":      {"processor", "cmd/"},

@@ -1,0 +1,285 @@
+package processor
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A batch of a few hundred bytes can decompress to gigabytes, and a broker takes it:
+// max.message.bytes counts what is compressed. So there are two bounds. One batch decompresses into
+// no more than limits.batch; a larger one is read record by record (batches). And all that a lane's
+// client has decompressed and that no transaction has let go of yet is held below a sum: what does
+// not fit is fetched again when there is room.
+const (
+	batchBytesDefault = 64 << 20
+	// inflatedBytesMax is the sum for one lane, unless limits.batch needs more.
+	inflatedBytesMax = 256 << 20
+	inflatedClassMin = 64 << 10 // the smallest buffer
+	// inflatedClasses, each twice as large as the one before, reach above the largest limits.batch.
+	inflatedClasses = 16
+	// inflateGuess is how many times as large as it is compressed a batch is taken to be at first.
+	inflateGuess = 8
+	// snappyRatioMax bounds what snappy can make of a byte: a copy of three bytes gives 64. A length
+	// above that is a lie, and nothing is allocated for it.
+	snappyRatioMax = 22
+)
+
+// errInflatedFull says that there is no room for a batch until others were let go of.
+var errInflatedFull = errors.New("no room for a decompressed batch yet")
+
+// errBatchLarge says that a batch has more bytes than it may.
+var errBatchLarge = errors.New("it decompresses to more than limits.batch")
+
+// inflater decompresses what one client fetches, into buffers that are used again when every record
+// of a batch was recycled. It is kgo's Decompressor and its pool in one.
+type inflater struct {
+	max    int   // bytes of a batch
+	sumMax int64 // bytes of all buffers given out
+	sum    atomic.Int64
+
+	classes [inflatedClasses]sync.Pool // of *[]byte
+	gzips   sync.Pool                  // of *gzip.Reader
+	lz4s    sync.Pool                  // of *lz4.Reader
+	zstds   *zstd.Decoder
+}
+
+func newInflater(batchMax int) (*inflater, error) {
+	d := &inflater{max: batchMax, sumMax: max(inflatedBytesMax, 2*int64(batchMax))}
+	var err error
+	// DecodeAll writes into the capacity it is given and has no window of its own.
+	d.zstds, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
+		zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		return nil, fmt.Errorf("make a decompressor: %w", err)
+	}
+	return d, nil
+}
+
+// Decompress is kgo's. A batch that is too large or damaged stops its partition in the client,
+// which would only fail again: we look at it ourselves then.
+func (d *inflater) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	if codec == kgo.CodecNone {
+		return src, nil
+	}
+	out, err := d.inflate(src, codec)
+	if err != nil && !errors.Is(err, errInflatedFull) {
+		return nil, fmt.Errorf("%w: %w", kgo.ErrMaxDecompress, err)
+	}
+	return out, err
+}
+
+func (d *inflater) inflate(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	switch codec {
+	case kgo.CodecGzip:
+		z, ok := d.gzips.Get().(*gzip.Reader)
+		if !ok {
+			z = new(gzip.Reader)
+		}
+		defer d.gzips.Put(z)
+		if err := z.Reset(bytes.NewReader(src)); err != nil {
+			return nil, err
+		}
+		return d.fill(z, len(src))
+	case kgo.CodecLz4:
+		z, ok := d.lz4s.Get().(*lz4.Reader)
+		if !ok {
+			z = lz4.NewReader(nil)
+		}
+		defer d.lz4s.Put(z)
+		z.Reset(bytes.NewReader(src))
+		return d.fill(z, len(src))
+	case kgo.CodecSnappy:
+		return d.snappy(src)
+	case kgo.CodecZstd:
+		return d.zstd(src)
+	}
+	return nil, fmt.Errorf("unknown compression codec %d", codec)
+}
+
+// fill reads all of r into a buffer that grows.
+func (d *inflater) fill(r io.Reader, compressed int) ([]byte, error) {
+	buf, err := d.get(min(inflateGuess*compressed, d.max))
+	for n := 0; err == nil; {
+		var k int
+		k, err = r.Read(buf[n:cap(buf)])
+		if n += k; n > d.max {
+			err = errBatchLarge
+		}
+		if errors.Is(err, io.EOF) {
+			return buf[:n], nil
+		}
+		if err == nil && n == cap(buf) {
+			buf, err = d.grow(buf)
+		}
+	}
+	d.put(buf)
+	return nil, err
+}
+
+// grow moves a full buffer into one of the next class. It returns the old one with an error.
+func (d *inflater) grow(full []byte) ([]byte, error) {
+	wider, err := d.get(cap(full) + 1)
+	if err != nil {
+		return full, err
+	}
+	copy(wider, full)
+	d.put(full)
+	return wider, nil
+}
+
+func (d *inflater) snappy(src []byte) ([]byte, error) {
+	size := 0
+	err := eachSnappyBlock(src, func(block []byte) error {
+		n, err := snappySize(block)
+		size += n
+		if err == nil && size > d.max {
+			err = errBatchLarge
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	buf, err := d.get(size)
+	if err != nil {
+		return nil, err
+	}
+	at := 0
+	err = eachSnappyBlock(src, func(block []byte) error {
+		n, err := snappySize(block)
+		if err == nil {
+			_, err = s2.Decode(buf[at:at+n:at+n], block)
+		}
+		at += n
+		return err
+	})
+	if err != nil {
+		d.put(buf)
+		return nil, err
+	}
+	return buf[:size], nil
+}
+
+func (d *inflater) zstd(src []byte) ([]byte, error) {
+	guess := inflateGuess * len(src)
+	var h zstd.Header
+	if h.Decode(src) == nil && h.HasFCS {
+		if h.FrameContentSize > uint64(d.max) {
+			return nil, errBatchLarge
+		}
+		guess = int(h.FrameContentSize)
+	}
+	buf, err := d.get(min(guess, d.max))
+	for err == nil {
+		var out []byte
+		out, err = d.zstds.DecodeAll(src, buf[:0])
+		switch {
+		case err == nil && len(out) > d.max:
+			err = errBatchLarge
+		case err == nil:
+			return out, nil
+		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		case cap(buf) >= d.max:
+			err = errBatchLarge
+		default:
+			// What it wrote is not worth a copy: it begins anew with more room.
+			d.put(buf)
+			buf, err = d.get(min(4*cap(buf), d.max))
+		}
+	}
+	d.put(buf)
+	return nil, err
+}
+
+// get returns a buffer of at least size bytes.
+func (d *inflater) get(size int) ([]byte, error) {
+	class := bits.Len(uint(max(size, 1)-1) / inflatedClassMin)
+	room := int64(inflatedClassMin) << class
+	// The only one passes, whatever its size: nothing could make more room for it.
+	if sum := d.sum.Add(room); sum > d.sumMax && sum > room {
+		d.sum.Add(-room)
+		return nil, errInflatedFull
+	}
+	if b, ok := d.classes[class].Get().(*[]byte); ok {
+		return *b, nil
+	}
+	return make([]byte, room), nil
+}
+
+// put takes a buffer back; nil is fine.
+func (d *inflater) put(b []byte) {
+	if b = b[:cap(b)]; len(b) == 0 {
+		return
+	}
+	d.sum.Add(-int64(len(b)))
+	d.classes[bits.Len(uint(len(b)-1)/inflatedClassMin)].Put(&b)
+}
+
+// GetDecompressBytes is kgo's and not called: Decompress takes the buffers itself.
+func (d *inflater) GetDecompressBytes([]byte, kgo.CompressionCodecType) []byte { return nil }
+
+// PutDecompressBytes is kgo's: the records of a batch were all recycled.
+func (d *inflater) PutDecompressBytes(b []byte) { d.put(b) }
+
+// OnFetchRecordUnbuffered is kgo's hook for a record that leaves the client. One that was not
+// polled is gone with a rebalance, and with it what it lay in.
+func (d *inflater) OnFetchRecordUnbuffered(r *kgo.Record, polled bool) {
+	if !polled {
+		r.Recycle()
+	}
+}
+
+// xerialMagic begins the framing that Java's clients put around blocks of snappy: it, two versions
+// of four bytes, then blocks with their lengths, big-endian, in front.
+var xerialMagic = []byte{130, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+const xerialHeaderBytes = 16
+
+// eachSnappyBlock calls f with every block of a framed text, or with all of one that is not framed.
+func eachSnappyBlock(src []byte, f func(block []byte) error) error {
+	if len(src) <= xerialHeaderBytes || !bytes.HasPrefix(src, xerialMagic) {
+		return f(src)
+	}
+	for src = src[xerialHeaderBytes:]; len(src) > 0; {
+		block, rest, err := xerialBlock(src)
+		if err == nil {
+			err = f(block)
+		}
+		if err != nil {
+			return err
+		}
+		src = rest
+	}
+	return nil
+}
+
+func xerialBlock(src []byte) (block, rest []byte, err error) {
+	const lengthBytes = 4
+	if len(src) >= lengthBytes {
+		if n := uint64(binary.BigEndian.Uint32(src)); n <= uint64(len(src)-lengthBytes) {
+			return src[lengthBytes : lengthBytes+n], src[lengthBytes+n:], nil
+		}
+	}
+	return nil, nil, errors.New("a block of snappy is cut off")
+}
+
+// snappySize is the length that a block says it decodes to.
+func snappySize(block []byte) (int, error) {
+	n, err := s2.DecodedLen(block)
+	if err == nil && n > snappyRatioMax*len(block) {
+		err = fmt.Errorf("%d bytes of snappy cannot be %d", len(block), n)
+	}
+	return n, err
+}
