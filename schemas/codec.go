@@ -127,7 +127,7 @@ func NewCodec(config Config) (*Codec, error) {
 	for _, one := range leavesOf(err) {
 		fault(prefix("profile "+config.Profile.Name, one))
 	}
-	c.visits.setFormat(config.VisitsFormat, config.VisitsSchemaIDs)
+	c.visits.isAvro = config.VisitsFormat == FormatAvro
 	c.kinds = kindsOf(config.Profile.Kinds)
 	fault(c.compile(config))
 	if len(faults) > 0 {
@@ -147,11 +147,11 @@ func (c *Codec) Unknown(value []byte) (id uint32, unknown bool) {
 	return c.book.Unknown(value)
 }
 
-// WithVisitsSchema returns a codec that frames the visits, which are Avro, with the id that a
-// registry has given their schema.
+// WithVisitsSchema returns a codec that writes visits in Avro, in the wire format of Confluent's
+// serializers, with the id that a registry has given their schema (VisitSchema).
 func (c *Codec) WithVisitsSchema(id uint32) *Codec {
 	framed := *c
-	framed.visits.setFormat(FormatAvro, VisitsSchemaIDs{Started: id, Ended: id, Framed: true})
+	framed.visits.isAvro, framed.visits.isFramed, framed.visits.schemaID = true, true, id
 	return &framed
 }
 

@@ -117,9 +117,8 @@ type Config struct {
 	Format Format
 	Book   *Book // nil: no Avro
 
-	// VisitsFormat is that of the records about visits: JSON, or Avro with VisitsSchemaIDs.
-	VisitsFormat    Format
-	VisitsSchemaIDs VisitsSchemaIDs
+	// VisitsFormat is that of the records about visits: Avro, else JSON.
+	VisitsFormat Format
 }
 
 // KeyPath stands for the record key among the paths of anonymous_id.

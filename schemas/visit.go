@@ -17,13 +17,13 @@ type visitForm struct {
 	members        []visitPiece
 
 	isAvro, isFramed bool
+	schemaID         uint32 // of the frame
 }
 
 // visitHead is how a record about a visit begins.
 type visitHead struct {
-	text     string     // of JSON: `{"type":"...","event":"..."`
-	names    VisitNames // of Avro
-	schemaID uint32     // where it is framed
+	text  string     // of JSON: `{"type":"...","event":"..."`
+	names VisitNames // of Avro
 }
 
 // visitPiece is text, and the value of a field behind it.
@@ -112,12 +112,6 @@ func visitHeadOf(names VisitNames, event string) visitHead {
 	head := appendText([]byte(`{"type":`), names.Type)
 	head = appendText(append(head, `,"event":`...), names.Event)
 	return visitHead{text: string(head), names: names}
-}
-
-// setFormat makes the records JSON or Avro.
-func (f *visitForm) setFormat(format Format, ids VisitsSchemaIDs) {
-	f.isAvro, f.isFramed = format == FormatAvro, ids.Framed
-	f.started.schemaID, f.ended.schemaID = ids.Started, ids.Ended
 }
 
 // append appends the members that the profile adds.

@@ -18,19 +18,12 @@ import (
 // goavro itself writes the entries of a map in another order each time: the same log would not give
 // the same bytes.
 
-// VisitsSchemaIDs are the ids by which a schema registry knows the schema of the records about
-// visits (VisitSchema). It is one schema, so they are usually the same.
-type VisitsSchemaIDs struct {
-	Started, Ended uint32
-	Framed         bool // they are in Confluent's wire format; else they are bare
-}
-
 // appendVisitAvro appends a record about a visit, which begins with the head.
 func (c *Codec) appendVisitAvro(dst []byte, head *visitHead, source, anonymousID []byte,
 	e *session.Ended, o Origin) []byte {
 	s := &e.Session
 	if c.visits.isFramed {
-		dst = appendFrame(dst, head.schemaID)
+		dst = appendFrame(dst, c.visits.schemaID)
 	}
 	dst = appendAvroText(dst, head.names.Type)
 	dst = appendAvroText(dst, head.names.Event)

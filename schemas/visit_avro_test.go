@@ -149,16 +149,12 @@ func TestVisitsThatDifferAreFoundOut(t *testing.T) {
 func TestVisitsInAvroAreFramedWhereARegistryKnowsTheirSchema(t *testing.T) {
 	e := randomEnded(rand.New(rand.NewPCG(2, 2)))
 	bare := newCodec(t, Config{Profile: Profile{Name: "krenalis"}, VisitsFormat: FormatAvro})
-	framed := newCodec(t, Config{Profile: Profile{Name: "krenalis"}, VisitsFormat: FormatAvro,
-		VisitsSchemaIDs: VisitsSchemaIDs{Started: 1<<31 + 7, Ended: 300, Framed: true}})
-	for _, one := range []struct {
-		id           uint32
-		bare, framed appendVisitFunc
-	}{
-		{1<<31 + 7, bare.AppendStarted, framed.AppendStarted},
-		{300, bare.AppendEnded, framed.AppendEnded},
+	const id = 1<<31 + 7
+	framed := bare.WithVisitsSchema(id)
+	for _, one := range []struct{ bare, framed appendVisitFunc }{
+		{bare.AppendStarted, framed.AppendStarted}, {bare.AppendEnded, framed.AppendEnded},
 	} {
-		want := binary.BigEndian.AppendUint32([]byte("before\x00"), one.id)
+		want := binary.BigEndian.AppendUint32([]byte("before\x00"), id)
 		want = one.bare(want, nil, []byte("a"), e, Origin{})
 		got := one.framed([]byte("before"), nil, []byte("a"), e, Origin{})
 		if !bytes.Equal(got, want) {

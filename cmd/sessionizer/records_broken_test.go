@@ -93,7 +93,7 @@ func brokenOnes(t *testing.T, record string, optional []string) map[string]any {
 				change(name+" of something else in", func(o map[string]any) { o[name] = []any{1} })
 			case string:
 				change("an empty "+name+" in", func(o map[string]any) { o[name] = "" })
-				if slices.Contains([]string{"original", "value", "key"}, name) {
+				if slices.Contains([]string{"original", "originalBase64", "value", "key"}, name) {
 					delete(all, "an empty "+name+" in "+path)
 				}
 			default:
