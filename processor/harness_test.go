@@ -41,6 +41,8 @@ type world struct {
 	nets    []*faultNet
 	logs    []*observer.ObservedLogs
 	names   []string // of the processes of logs
+	avro    *avro    // nil: events are JSON
+	closers []func() // what processes leave to their caller to close
 }
 
 const brokerPort = 9092
@@ -67,6 +69,9 @@ func bubble(t *testing.T, partitions int32, test func(w *world)) {
 func (w *world) end() {
 	for _, n := range w.nets {
 		n.cut()
+	}
+	for _, c := range w.closers {
+		c()
 	}
 	w.cluster.Close()
 	w.advance(fetchMaxWait) // an answer that was held back sees that nobody waits for it
@@ -104,9 +109,13 @@ func (w *world) config(instance string) Config {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	codec, err := schemas.NewCodec(schemas.Config{
+	form := schemas.Config{
 		Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000,
-	})
+	}
+	if w.avro != nil {
+		form.Format, form.Book = schemas.FormatAvro, schemas.NewBook()
+	}
+	codec, err := schemas.NewCodec(form)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -118,6 +127,7 @@ func (w *world) config(instance string) Config {
 		SessionTimeout: 10 * time.Second, TransactionTimeout: 10 * time.Second,
 		Input: []string{"events"}, Output: "out", Visits: "visits", DeadLetters: "dead",
 		Compression: kgo.NoCompression(), Rules: &rules, Codec: codec,
+		Registry:  w.avro.learner(codec),
 		IdleAfter: 10 * time.Second, CommitInterval: 200 * time.Millisecond, Lanes: 1,
 		StateDir: "state", State: state.Options{FS: vfs.NewCrashableMem(), Cache: 8 << 20},
 		Log: zap.New(log),
@@ -310,7 +320,7 @@ func (w *world) audit() []string {
 					}
 				}
 			}
-			if err := json.Unmarshal(r.Value, &e); err != nil {
+			if err := json.Unmarshal(w.avro.decode(r.Value), &e); err != nil {
 				w.t.Fatalf("out %d@%d: %v in %s", p, r.Offset, err, r.Value)
 			}
 			if !strings.Contains(string(events[i].Value), e.MessageID) {
@@ -448,16 +458,28 @@ func (w *world) finish(c Config) {
 func (w *world) verify() {
 	w.t.Helper()
 	got := w.audit()
-	ref := w.config("undisturbed")
-	ref.Group, ref.Output, ref.Visits, ref.DeadLetters = "ref", "ref-out", "ref-visits", "ref-dead"
-	w.create(ref)
-	w.finish(ref)
+	w.reference()
 	want := w.visitsOf("ref-visits")
 	slices.Sort(got)
 	slices.Sort(want)
 	if len(want) == 0 || !slices.Equal(got, want) {
 		w.t.Errorf("visits\n%s\nwithout the fault\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	w.same()
+}
+
+// reference is a run of the input that nothing disturbs.
+func (w *world) reference() {
+	w.t.Helper()
+	ref := w.config("undisturbed")
+	ref.Group, ref.Output, ref.Visits, ref.DeadLetters = "ref", "ref-out", "ref-visits", "ref-dead"
+	w.create(ref)
+	w.finish(ref)
+}
+
+// same compares the output with that of the run that nothing disturbed.
+func (w *world) same() {
+	w.t.Helper()
 	out, refOut := w.read("out"), w.read("ref-out")
 	for p := range w.parts {
 		for i := range min(len(out[p]), len(refOut[p])) {

@@ -45,7 +45,7 @@ type lesson struct {
 
 const (
 	learnersMax   = 8                // requests to the registry at once
-	lessonsMax    = 1024             // ids that are learned at once; more of them wait
+	lessonsMax    = 256              // ids that one partition asks for at once; more of them wait
 	lessonTimeout = 15 * time.Second // of one attempt, which is a few requests
 	// However many ids there are, the log says no more often that the registry does not answer, or
 	// that it does not have one.
@@ -79,9 +79,6 @@ func (s *lessons) ask(id uint32, wake *calls) (*schemas.BadInput, error) {
 		return l.bad, nil
 	}
 	if l == nil {
-		if s.going >= lessonsMax {
-			return nil, nil
-		}
 		l = &lesson{}
 		s.byID[id] = l
 	}
@@ -194,7 +191,7 @@ func (s *lessons) missing(id uint32, why error) {
 			zap.Uint32("schema_id", id), zap.Int("missing", s.lost), zap.Error(why))
 	}
 	l.bad = &schemas.BadInput{Reason: schemas.Malformed,
-		Message: fmt.Sprintf("schema id %d: the schema registry does not have it", id)}
+		Message: fmt.Sprintf("schema %d: the schema registry does not have it", id)}
 	l.until = time.Now().Add(missingFor)
 	s.end(l)
 }

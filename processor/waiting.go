@@ -30,10 +30,14 @@ func (l *lane) take(p *part, records []*kgo.Record) ([]*kgo.Record, error) {
 	if s == nil {
 		return records, nil
 	}
+	asked := map[uint32]bool{}
 	for i, r := range records {
 		id, unknown := p.task.Unknown(r)
-		if !unknown {
+		if !unknown || asked[id] && len(p.waiting) > 0 {
 			continue
+		}
+		if asked[id] = true; len(asked) > lessonsMax {
+			break
 		}
 		bad, err := s.ask(id, l.calls)
 		if err != nil {
@@ -111,7 +115,7 @@ func (h *host) enroll(ctx context.Context) error {
 		var e *registry.Error
 		switch {
 		case err == nil:
-			h.cfg.Codec = h.cfg.Codec.WithVisitsSchema(id)
+			h.cfg.Codec.FrameVisits(id)
 			h.log.Info("schema of the visits", zap.Uint32("schema_id", id))
 			return nil
 		case ctx.Err() != nil, h.halted():

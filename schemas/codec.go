@@ -147,12 +147,11 @@ func (c *Codec) Unknown(value []byte) (id uint32, unknown bool) {
 	return c.book.Unknown(value)
 }
 
-// WithVisitsSchema returns a codec that writes visits in Avro, in the wire format of Confluent's
-// serializers, with the id that a registry has given their schema (VisitSchema).
-func (c *Codec) WithVisitsSchema(id uint32) *Codec {
-	framed := *c
-	framed.visits.isAvro, framed.visits.isFramed, framed.visits.schemaID = true, true, id
-	return &framed
+// FrameVisits makes the visits Avro, in the wire format of Confluent's serializers, with the id that
+// a registry has given their schema (VisitSchema). It belongs to the making of a codec: nothing may
+// use it yet. A changed copy would not do, for what was compiled belongs to one codec.
+func (c *Codec) FrameVisits(id uint32) {
+	c.visits.isAvro, c.visits.isFramed, c.visits.schemaID = true, true, id
 }
 
 func prefix(key string, err error) error {

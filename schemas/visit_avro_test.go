@@ -148,9 +148,10 @@ func TestVisitsThatDifferAreFoundOut(t *testing.T) {
 
 func TestVisitsInAvroAreFramedWhereARegistryKnowsTheirSchema(t *testing.T) {
 	e := randomEnded(rand.New(rand.NewPCG(2, 2)))
-	bare := newCodec(t, Config{Profile: Profile{Name: "krenalis"}, VisitsFormat: FormatAvro})
+	config := Config{Profile: Profile{Name: "krenalis"}, VisitsFormat: FormatAvro}
+	bare, framed := newCodec(t, config), newCodec(t, config)
 	const id = 1<<31 + 7
-	framed := bare.WithVisitsSchema(id)
+	framed.FrameVisits(id)
 	for _, one := range []struct{ bare, framed appendVisitFunc }{
 		{bare.AppendStarted, framed.AppendStarted}, {bare.AppendEnded, framed.AppendEnded},
 	} {

@@ -13,14 +13,18 @@ import (
 
 func (a *app) schemaCommand() *cobra.Command {
 	var asJSON bool
+	var outputOf string
 	c := command(&cobra.Command{
 		Use:   "schema [NAME]",
 		Short: "Write the schema of what is written: Avro, or JSON Schema",
 		Long: "Writes the schema of a session in events, of the records about visits, or of a dead letter:\n" +
 			"the Avro schema, or with --json-schema the JSON Schema (draft 2020-12) of the JSON form.\n" +
-			"Without a name it lists them.",
+			"Without a name it lists them. With --output-of it writes the Avro schema of the events with\n" +
+			"their sessions, as run registers it for events of the schema in a file or, by its id, in the\n" +
+			"registry.",
 		Example: "  sessionizer schema visit-ended > visit_ended.avsc\n" +
-			"  sessionizer schema session --json-schema",
+			"  sessionizer schema session --json-schema\n" +
+			"  sessionizer schema --output-of event.avsc",
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string,
 			cobra.ShellCompDirective) {
@@ -29,7 +33,10 @@ func (a *app) schemaCommand() *cobra.Command {
 			}
 			return schemaNames(), cobra.ShellCompDirectiveNoFileComp
 		},
-	}, func(_ *cobra.Command, args []string) error {
+	}, func(cmd *cobra.Command, args []string) error {
+		if outputOf != "" {
+			return a.outputSchema(cmd.Context(), outputOf)
+		}
 		if len(args) == 0 {
 			return a.listSchemas()
 		}
@@ -40,6 +47,9 @@ func (a *app) schemaCommand() *cobra.Command {
 		return err
 	})
 	c.Flags().BoolVar(&asJSON, "json-schema", false, "the JSON Schema of the JSON form")
+	c.Flags().StringVar(&outputOf, "output-of", "",
+		"the schema of what events become, by the `FILE` or ID of their schema")
+	c.MarkFlagsMutuallyExclusive("output-of", "json-schema")
 	return c
 }
 

@@ -28,16 +28,16 @@ func (l *Learner) Learn(ctx context.Context, id uint32) (refused string, err err
 	switch {
 	case err == nil:
 	case errors.As(err, &e) && e.Kind == Unfit:
-		why := e.What + ": " + e.Cause.Error()
-		l.Book.Refuse(id, why)
-		return why, nil
+		l.Book.Refuse(id, e.Cause.Error())
+		return e.Cause.Error(), nil
 	default:
 		return "", err
 	}
 	program, err := l.Codec.CompileAvro(text)
 	if err != nil {
-		l.Book.Refuse(id, err.Error())
-		return err.Error(), nil
+		why := reason(err)
+		l.Book.Refuse(id, why)
+		return why, nil
 	}
 	output := id
 	if l.Subject != "" {
@@ -49,6 +49,18 @@ func (l *Learner) Learn(ctx context.Context, id uint32) (refused string, err err
 	return "", nil
 }
 
+// reason is why a schema cannot be used, for who knows which one it is.
+func reason(err error) string {
+	var e *schemas.SchemaError
+	switch {
+	case !errors.As(err, &e):
+		return err.Error()
+	case e.Place == "":
+		return e.What
+	}
+	return e.Place + ": " + e.What
+}
+
 // Enroll returns the id of a schema of ours under a subject: registered, or looked up where nothing
 // is to be registered. The error is an *Error, and never of kind NotThere.
 func (l *Learner) Enroll(ctx context.Context, subject, text string) (uint32, error) {
@@ -58,7 +70,7 @@ func (l *Learner) Enroll(ctx context.Context, subject, text string) (uint32, err
 	}
 	id, err := l.Client.Lookup(ctx, subject, text)
 	return id, settled(err, "register it under the subject "+subject+
-		" (OPERATING.md, \"Schema registry\"), or set registry.auto_register: true")
+		" (OPERATING.md, \"Schema registry\" says how), or set registry.auto_register: true")
 }
 
 // settled makes an answer that something is not there one that people must mend: what is missing is

@@ -20,8 +20,8 @@ const referencesMax = 256
 
 // whole is the text of a schema with all that it refers to.
 func (c *Client) whole(ctx context.Context, what string, s *schema) (string, error) {
-	if err := s.avro(what); err != nil {
-		return "", err
+	if err := s.avro(); err != nil {
+		return "", &Error{Kind: Unfit, What: what, Cause: err}
 	}
 	if len(s.References) == 0 {
 		return s.Schema, nil
@@ -38,12 +38,11 @@ func (c *Client) whole(ctx context.Context, what string, s *schema) (string, err
 }
 
 // avro refuses schemas of other types.
-func (s *schema) avro(what string) error {
+func (s *schema) avro() error {
 	if s.Type == "" || strings.EqualFold(s.Type, sr.TypeAvro.String()) {
 		return nil
 	}
-	return &Error{Kind: Unfit, What: what,
-		Cause: fmt.Errorf("it is of type %s: only AVRO schemas can be read", clip(s.Type))}
+	return fmt.Errorf("it is of type %s: only AVRO schemas can be read", clip(s.Type))
 }
 
 func clip(s string) string {
@@ -71,9 +70,9 @@ func (c *Client) referred(ctx context.Context, what string, s *schema) ([]string
 			return nil, &Error{Kind: Unfit, What: what,
 				Cause: fmt.Errorf("it refers to more than %d schemas", referencesMax)}
 		}
-		of := fmt.Sprintf("%s, which refers to version %d of %s", what, r.Version, clip(r.Subject))
+		of := fmt.Sprintf("version %d of %s", r.Version, clip(r.Subject))
 		var next schema
-		err := c.ask(ctx, of, func(ctx context.Context, cl *sr.Client) error {
+		err := c.ask(ctx, what+", which refers to "+of, func(ctx context.Context, cl *sr.Client) error {
 			next = schema{}
 			ctx = sr.WithParams(ctx, sr.ShowDeleted) // who refers to a version may outlive it
 			path := fmt.Sprintf("/subjects/%s/versions/%d", url.PathEscape(r.Subject), r.Version)
@@ -82,8 +81,8 @@ func (c *Client) referred(ctx context.Context, what string, s *schema) ([]string
 		if err != nil {
 			return nil, err
 		}
-		if err := next.avro(of); err != nil {
-			return nil, err
+		if err := next.avro(); err != nil {
+			return nil, &Error{Kind: Unfit, What: what, Cause: fmt.Errorf("it refers to %s: %w", of, err)}
 		}
 		texts = append(texts, next.Schema)
 		queue = append(queue[:len(queue):len(queue)], next.References...)
