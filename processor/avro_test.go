@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -71,13 +70,13 @@ func (a *avro) up() {
 		a.w.t.Fatal(err)
 	}
 	a.srv = &http.Server{Handler: a}
-	go func(srv *http.Server, l net.Listener) { srv.Serve(l) }(a.srv, l) //nolint:errcheck // it is closed
+	go a.srv.Serve(l)
 }
 
 // down takes the registry away: connections drop, new ones are refused.
 func (a *avro) down() {
 	if a.srv != nil {
-		a.srv.Close() //nolint:errcheck // in memory
+		a.srv.Close()
 		a.srv = nil
 	}
 }
@@ -85,7 +84,7 @@ func (a *avro) down() {
 func (a *avro) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.asked.Add(1)
 	if a.hangs.Load() {
-		io.Copy(io.Discard, r.Body) //nolint:errcheck // only then the server sees who leaves
+		io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 		return
 	}
@@ -103,7 +102,8 @@ func (a *avro) learner(codec *schemas.Codec) *registry.Learner {
 		return nil
 	}
 	cl, err := registry.New(registry.Config{
-		URLs: []string{fmt.Sprintf("http://ana:s3cret@localhost:%d", registryPort)}, Dial: a.w.net.DialContext,
+		URLs: []string{fmt.Sprintf("http://ana:s3cret@localhost:%d", registryPort)},
+		Dial: a.w.net.DialContext,
 	})
 	if err != nil {
 		a.w.t.Fatal(err)

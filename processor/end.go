@@ -125,8 +125,8 @@ func (l *lane) fetch(
 func (l *lane) reachEnds(ctx context.Context, now time.Time) error {
 	waiting := map[string][]*part{}
 	for _, p := range l.parts {
-		if p.task != nil && !p.task.Touched() && len(p.waiting) == 0 && now.Sub(p.arrived) >= probeEvery &&
-			now.Sub(p.probed) >= probeEvery {
+		if p.task != nil && !p.task.Touched() && len(p.waiting) == 0 &&
+			now.Sub(p.arrived) >= probeEvery && now.Sub(p.probed) >= probeEvery {
 			waiting[p.tp.topic] = append(waiting[p.tp.topic], p)
 		}
 	}

@@ -355,8 +355,8 @@ func (t *Task) Close(partitions int32, inputID [16]byte, now time.Time) (*kgo.Re
 // Pending is the position that the open transaction commits, valid after Close.
 func (t *Task) Pending() state.Position { return t.pending }
 
-// Metadata is that of the offset which the closed transaction commits. changelogEnd is the changelog
-// offset behind its last record.
+// Metadata is that of the offset which the closed transaction commits. changelogEnd is the
+// changelog offset behind its last record.
 func (t *Task) Metadata(changelogEnd int64) string {
 	return offsetMeta{t.pending.Seq, changelogEnd, t.pending.Partitions}.String()
 }

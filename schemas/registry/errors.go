@@ -12,14 +12,14 @@ import (
 type Kind uint8
 
 const (
-	// Unreachable: no answer, or none that says anything of what was asked. Ask again.
+	// Unreachable is no answer, or none that says anything of what was asked. Ask again.
 	Unreachable Kind = iota
-	// NotThere: the registry says that it does not have it. It may come to have it: a producer
+	// NotThere is that the registry says it does not have it. It may come to have it: a producer
 	// registers with a leader, we may ask a replica. Ask again for a while.
 	NotThere
-	// Refused: we may not, or what we register does not fit. People must mend it.
+	// Refused is that we may not, or that what we register does not fit. People must mend it.
 	Refused
-	// Unfit: a schema is there, and events with it cannot be read. That will not change.
+	// Unfit is a schema that is there, and no event with it can be read. That will not change.
 	Unfit
 )
 

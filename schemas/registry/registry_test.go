@@ -45,7 +45,7 @@ func answers(t *testing.T, status int, body string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
-		io.WriteString(w, body) //nolint:errcheck // the client sees what is missing
+		io.WriteString(w, body)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
@@ -123,7 +123,7 @@ func TestAnswersAreToldApart(t *testing.T) {
 func TestA404WithoutACodeIsAskedFurther(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/base/schemas/types" {
-			io.WriteString(w, `["JSON","AVRO"]`) //nolint:errcheck // the client sees what is missing
+			io.WriteString(w, `["JSON","AVRO"]`)
 			return
 		}
 		http.NotFound(w, r)
@@ -276,7 +276,7 @@ func TestReferences(t *testing.T) {
 			return false
 		}
 		w.WriteHeader(http.StatusNotFound)
-		io.WriteString(w, `{"error_code":40402}`) //nolint:errcheck // the client sees what is missing
+		io.WriteString(w, `{"error_code":40402}`)
 		return true
 	})
 	if _, err := cl.Schema(t.Context(), 4); KindOf(err) != NotThere || !strings.Contains(err.Error(), `"gone"`) {
