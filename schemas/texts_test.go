@@ -12,6 +12,8 @@ import (
 
 	"github.com/linkedin/goavro/v2"
 	"github.com/twmb/avro"
+
+	"sessionizer/session"
 )
 
 // Tables and consumers are made from the schemas, and outlive the version they were made with. So a
@@ -201,17 +203,89 @@ func undocumented(t *testing.T, text string, fields *int) (faults []string) {
 	return faults
 }
 
-// All fields of output.fields are in the record, in their order and with no other.
+// All fields of output.fields are in the record, in their order and with no other, with the docs
+// that they have in the schemas of events.
 func TestSchemaOfTheSessionHasTheFieldsOfOutputFields(t *testing.T) {
-	var schema struct{ Fields []struct{ Name string } }
+	var schema struct{ Fields []struct{ Name, Doc string } }
 	if err := json.Unmarshal([]byte(sessionSchema), &schema); err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, f := range schema.Fields {
+	for i, f := range schema.Fields {
 		names = append(names, f.Name)
+		if i < len(fieldDocs) && f.Doc != fieldDocs[i] {
+			t.Errorf("%s: doc %q, in events %q", f.Name, f.Doc, fieldDocs[i])
+		}
 	}
 	if want := fieldNames[:fieldsPublic]; !slices.Equal(names, want) {
 		t.Errorf(" got %v\nwant %v", names, want)
 	}
+}
+
+// A consumer that knows session.avsc reads the sessions of every profile, whatever their ids are and
+// whichever fields are asked for.
+func TestSchemaOfTheSessionReadsThoseInEvents(t *testing.T) {
+	reader, err := avro.Parse(sessionSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, profile := range Profiles() {
+		for _, ids := range []session.IDType{session.IDInt64, session.IDUUID, session.IDString} {
+			for _, fields := range [][]string{{"full"}, {"timeoutMs", "late"}} {
+				c := newCodec(t, Config{Profile: Profile{Name: profile}, IDType: ids, Fields: fields})
+				events, err := c.CompileAvro(recordOf("Event", nullableFields(`"string"`, "anonymousId",
+					"domain_userid")+","+nullableField("profile", recordOf("Profile",
+					nullableFields(`"string"`, "id")))))
+				if err != nil {
+					t.Fatalf("%s: %v", profile, err)
+				}
+				writer, err := avro.Parse(sessionRecord(t, events.Output()))
+				if err == nil {
+					err = avro.CheckCompatibility(writer, reader)
+				}
+				if err != nil {
+					t.Errorf("%s, ids %d, %v: %v in\n%s", profile, ids, fields, err, events.Output())
+				}
+			}
+		}
+	}
+}
+
+// sessionRecord is the record in a schema of events that has fields of a session, by its usual name.
+func sessionRecord(t *testing.T, schema string) string {
+	t.Helper()
+	var found map[string]any
+	var walk func(any)
+	walk = func(x any) {
+		switch x := x.(type) {
+		case []any:
+			for _, y := range x {
+				walk(y)
+			}
+		case map[string]any:
+			fields, _ := x["fields"].([]any)
+			for _, f := range fields {
+				if m, ok := f.(map[string]any); ok && m["name"] == "timeoutMs" {
+					found = x
+				}
+			}
+			for _, y := range x {
+				walk(y)
+			}
+		}
+	}
+	var parsed any
+	if err := json.Unmarshal([]byte(schema), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	walk(parsed)
+	if found == nil {
+		t.Fatalf("no record has timeoutMs: %s", schema)
+	}
+	found["name"], found["namespace"] = "Session", "sessionizer"
+	text, err := json.Marshal(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
