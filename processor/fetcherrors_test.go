@@ -146,3 +146,31 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+// A topic that has no leader for a while is there: a process that starts meanwhile waits for it.
+func TestATopicWithoutALeader(t *testing.T) {
+	bubble(t, 2, func(w *world) {
+		c := w.config("a")
+		w.create(c)
+		w.feed(4, w.load(40))
+		net := newFaultNet(c.Dial)
+		net.freeze()
+		m := w.startOn(net, c)
+		fault := w.cluster.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.Metadata}, Topic: "out", Count: 3, Err: kerr.LeaderNotAvailable,
+		})
+		net.thaw()
+		w.advance(10 * time.Second)
+		w.runs("a", m)
+		if fault.Hits() != 3 || w.logged("look up the topic out") == 0 {
+			t.Errorf("%d looks were refused, want 3, and that was said %d times", fault.Hits(),
+				w.logged("look up the topic out"))
+		}
+		m.stop()
+		if err := m.wait(); err != nil {
+			t.Fatal(err)
+		}
+		w.finish(c)
+		w.verify()
+	})
+}

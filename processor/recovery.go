@@ -165,8 +165,11 @@ func (r *Recovery) refill(
 	ctx context.Context, p *state.Partition, drop bool, target offsetMeta,
 ) (*state.Partition, error) {
 	start, end, err := r.Cluster.ChangelogBounds(ctx, false)
-	if err != nil {
+	switch {
+	case err != nil:
 		return p, err
+	case end < 0:
+		return p, r.endUnknown()
 	}
 	if err := reaches(tp{r.Changelog, r.Partition}, start, end, target.changelogEnd); err != nil {
 		return p, err
@@ -242,6 +245,10 @@ func (r *Recovery) mustBeNew(ctx context.Context, haveLocal bool) error {
 	return &StopError{What: r.String() + ": " + what, Do: do}
 }
 
+func (r *Recovery) endUnknown() error {
+	return fmt.Errorf("look up the end of %s/%d: it is not known", r.Changelog, r.Partition)
+}
+
 // lastMeta reads a whole changelog partition and returns its last position, nil if it has none.
 func (r *Recovery) lastMeta(ctx context.Context) (*state.Position, error) {
 	start, end, err := r.Cluster.ChangelogBounds(ctx, true)
@@ -249,7 +256,7 @@ func (r *Recovery) lastMeta(ctx context.Context) (*state.Position, error) {
 	case err != nil:
 		return nil, err
 	case end < 0:
-		return nil, fmt.Errorf("look up the end of %s/%d: it is not known", r.Changelog, r.Partition)
+		return nil, r.endUnknown()
 	case start >= end:
 		return nil, nil
 	}

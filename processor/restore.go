@@ -62,6 +62,9 @@ func (h *host) recoverFor(ctx context.Context, x tp, txn string) (*state.Partiti
 		case ctx.Err() != nil || h.halted() || h.store.Err() != nil:
 			return p, from, &resetError{"restore " + x.String(), err}
 		}
+		if stop := refusal("restore "+x.String(), err); stop != nil {
+			return p, from, stop
+		}
 		wait := b.next()
 		h.log.Warn("the partition cannot be restored yet", zap.Stringer("partition", x),
 			zap.Error(err), zap.Duration("again_in", wait))

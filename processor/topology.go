@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -79,6 +81,11 @@ func Inspect(ctx context.Context, adm *kadm.Client, c *Config) (*Topology, error
 	if err != nil {
 		return nil, fmt.Errorf("look up the topics: %w", err)
 	}
+	for _, n := range names {
+		if err := details[n].Err; err != nil && !notThere(err) {
+			return nil, fmt.Errorf("look up the topic %s: %w", n, err)
+		}
+	}
 	t := &Topology{topics: details, configs: map[string]map[string]string{}}
 	var there []string
 	for _, n := range names {
@@ -108,6 +115,13 @@ func Inspect(ctx context.Context, adm *kadm.Client, c *Config) (*Topology, error
 		t.inspect(c, p)
 	}
 	return t, nil
+}
+
+// notThere reports whether an error of a topic says that there is none of that name. Any other says
+// nothing about it: a topic that has no leader for a while is there.
+func notThere(err error) bool {
+	return errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) ||
+		errors.Is(err, kerr.InvalidTopicException)
 }
 
 func (t *Topology) inspectInput(c *Config) {
