@@ -8,6 +8,7 @@ import (
 // not change: any number of goroutines may share it.
 type AvroProgram struct {
 	codec   *Codec
+	input   *avroType // what Length and EventJSON step over
 	output  string
 	ops     []avroOp
 	actions []avroAction
@@ -25,7 +26,7 @@ func (c *Codec) CompileAvro(schema string) (*AvroProgram, error) {
 	if t.kind != avroRecord {
 		return nil, unfit("", "an event is a record, not a %s", t.kind)
 	}
-	k := avroCompiler{c: c, p: &AvroProgram{codec: c}, skips: map[*avroType][]avroOp{}}
+	k := avroCompiler{c: c, p: &AvroProgram{codec: c, input: t}, skips: map[*avroType][]avroOp{}}
 	root, err := k.record(t, 0, 0, "")
 	if err != nil {
 		return nil, err

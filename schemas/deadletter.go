@@ -37,19 +37,29 @@ func DeadLetterHeaders(dst []Header, topic string, partition int32, offset int64
 // A line that is not UTF-8 cannot be a JSON text: its bytes are in originalBase64 (RFC 4648,
 // section 4) in the place of original.
 func AppendDeadLetterLine(dst []byte, line int64, original []byte, b *BadInput) []byte {
+	if !utf8.Valid(original) {
+		return AppendBinaryDeadLetterLine(dst, line, original, b)
+	}
+	dst = appendDeadLetterHead(dst, line, b)
+	dst = append(dst, `,"original":`...)
+	dst = appendText(dst, original)
+	return append(dst, '}', '\n')
+}
+
+// AppendBinaryDeadLetterLine is AppendDeadLetterLine for an event that is no text even where its
+// bytes happen to be: one in Avro. line is its number in the file, from 1.
+func AppendBinaryDeadLetterLine(dst []byte, line int64, original []byte, b *BadInput) []byte {
+	dst = appendDeadLetterHead(dst, line, b)
+	dst = append(dst, `,"originalBase64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, original)
+	return append(dst, '"', '}', '\n')
+}
+
+func appendDeadLetterHead(dst []byte, line int64, b *BadInput) []byte {
 	dst = append(dst, `{"line":`...)
 	dst = strconv.AppendInt(dst, line, 10)
 	dst = append(dst, `,"reason":`...)
 	dst = appendText(dst, string(b.Reason))
 	dst = append(dst, `,"message":`...)
-	dst = appendText(dst, b.Message)
-	if utf8.Valid(original) {
-		dst = append(dst, `,"original":`...)
-		dst = appendText(dst, original)
-	} else {
-		dst = append(dst, `,"originalBase64":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, original)
-		dst = append(dst, '"')
-	}
-	return append(dst, '}', '\n')
+	return appendText(dst, b.Message)
 }

@@ -67,7 +67,8 @@ func runCase(c *testCase) (*caseResult, error) {
 	begun := time.Now()
 	r := &caseRun{c: c, rules: ruleNames(c.cfg)}
 	var err error
-	r.engine, err = newOffline(c.cfg, offlineOptions{topic: c.cfg.Input.Topics[0], memory: true})
+	r.engine, err = newOffline(inFormat(c.cfg, schemas.FormatJSON),
+		offlineOptions{topic: c.cfg.Input.Topics[0], memory: true})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,10 +58,20 @@ func TestDocs_TheEngineMakesTheOutputOfTheInput(t *testing.T) {
 	}
 }
 
+// writeEvents makes the files that examples read.
+func writeEvents(t *testing.T, dir, event string) {
+	t.Helper()
+	write(t, dir, "events.ndjson", event)
+	write(t, dir, "cases.yaml", casesShown(t))
+	events := shopEvents(rand.New(rand.NewPCG(1, 1)), 10)
+	write(t, dir, "events.avro", asContainer(t, eventSchema, "null", events))
+}
+
 // brokerless says which commands can be run here; of the others only the flags
 // are tried. The demo has its tests.
 func brokerless(command, line string) bool {
-	if command == "explain" && strings.Contains(line, "events.ndjson") {
+	isOfFiles := strings.Contains(line, "events.ndjson") || strings.Contains(line, "events.avro")
+	if command == "explain" && isOfFiles {
 		return true
 	}
 	return slices.Contains([]string{"stamp", "version", "completion", "config", "test",
@@ -86,8 +97,7 @@ func TestDocs_EveryCommandRuns(t *testing.T) {
 	for name, text := range documents(t) {
 		for _, b := range blocks(text) {
 			dir := t.TempDir() // what one line writes the next may read
-			write(t, dir, "events.ndjson", event)
-			write(t, dir, "cases.yaml", casesShown(t))
+			writeEvents(t, dir, event)
 			for line := range strings.Lines(b.text) {
 				line, _, _ = strings.Cut(strings.TrimRight(line, "\n"), "  #")
 				m := program.FindStringSubmatch(line)
@@ -127,8 +137,7 @@ func TestDocs_TheExamplesOfTheCommandsRun(t *testing.T) {
 	for _, c := range all {
 		for line := range strings.Lines(c.Example) {
 			dir := t.TempDir()
-			write(t, dir, "events.ndjson", event)
-			write(t, dir, "cases.yaml", casesShown(t))
+			writeEvents(t, dir, event)
 			setup := "gzip -k events.ndjson; HOME=$PWD; mkdir -p .config/fish/completions; set -e\n"
 			line = strings.ReplaceAll(strings.TrimSpace(line), "sessionizer ", "bin/sessionizer ")
 			if r := shell(t, dir, setup+line); r.code != exitFine {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionizer/internal/config"
+	"sessionizer/internal/ocf"
+	"sessionizer/schemas"
 )
 
 // explainOptions are the flags and arguments of the explain command.
@@ -40,7 +43,8 @@ func (a *app) explainCommand() *cobra.Command {
 		return a.explain(cmd.Context(), &o)
 	})
 	c.Flags().StringArrayVar(&o.files, "file", nil,
-		"read NDJSON `FILE` instead of Kafka, - for standard input; several are one log")
+		"read this `FILE` of NDJSON, or Avro container, instead of Kafka, - for standard input;\n"+
+			"several are one log")
 	c.Flags().StringVar(&o.source, "source", "", "only the key of this source (default: of any)")
 	c.Flags().Int32Var(&o.partition, "partition", -1,
 		"read this partition (default: where the key's events are)")
@@ -95,14 +99,10 @@ func (a *app) explainFiles(
 		return err
 	}
 	defer closeInputs(inputs)
-	f, err := newFollower(cfg, o, cfg.Input.Topics[0], 0)
-	if err != nil {
-		return err
-	}
+	f := &follower{tell: tell}
 	defer func() { err = errors.Join(err, f.engine.close()) }()
-	f.tell = tell
 	for _, in := range inputs {
-		if err := f.file(ctx, in, int(cfg.Limits.Record)); err != nil {
+		if err := f.file(ctx, cfg, o, in); err != nil {
 			if errors.Is(err, context.Canceled) {
 				err = fmt.Errorf("interrupted in %s", in.name)
 			}
@@ -114,21 +114,82 @@ func (a *app) explainFiles(
 			counted(int(f.long), "line"))
 	}
 	if f.events == 0 {
-		return fmt.Errorf("explain %s: no event of this key in %s lines", o.key, grouped(f.read))
+		return fmt.Errorf("explain %s: no event of this key in %s %s", o.key, grouped(f.read), f.what())
 	}
 	return f.end(true)
 }
 
-// file follows the lines of one input.
-func (f *follower) file(ctx context.Context, in stampInput, limit int) error {
+// file runs a file through the engine, which is made when the first one has shown what it is.
+func (f *follower) file(
+	ctx context.Context, cfg *config.Config, o *explainOptions, in stampInput,
+) error {
 	file, err := in.open()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", in.name, cause(err))
 	}
 	defer file.Close()
-	lines := newLineReader(&waiting{in: file, before: ctx.Err}, limit)
-	if err := lines.begin(); err != nil {
+	buffered := bufio.NewReaderSize(&waiting{in: file, before: ctx.Err}, readBytes)
+	isAvro, err := peekKind(buffered)
+	if err == nil {
+		err = fitsFormat(isAvro, cfg.Input.Format)
+	}
+	if err == nil && f.engine != nil && isAvro != (f.avro != nil) {
+		err = errMixed
+	}
+	if err != nil {
 		return fmt.Errorf("read %s: %w", in.name, cause(err))
+	}
+	if isAvro {
+		return f.container(cfg, o, in.name, buffered)
+	}
+	if f.engine == nil {
+		if err := f.begin(inFormat(cfg, schemas.FormatJSON), o, cfg.Input.Topics[0], 0); err != nil {
+			return err
+		}
+	}
+	return f.ndjson(in.name, newLineReader(buffered, int(cfg.Limits.Record)))
+}
+
+// container runs the events of a container through the engine.
+func (f *follower) container(
+	cfg *config.Config, o *explainOptions, name string, in io.Reader,
+) error {
+	r, err := ocf.NewReader(in)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, cause(err))
+	}
+	defer r.Close()
+	switch {
+	case f.avro == nil:
+		if err := f.begin(inFormat(cfg, schemas.FormatAvro), o, cfg.Input.Topics[0], 0); err != nil {
+			return err
+		}
+		f.avro = &stampedAvro{header: r.Header}
+		if f.avro.program, err = f.engine.readRaw(r.Header.Schema); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+	case !sameJSON(f.avro.header.Schema, r.Header.Schema):
+		return fmt.Errorf("read %s: %w", name, errOtherSchema)
+	}
+	number := int64(0)
+	err = eachEvent(r, f.avro.program, func(value []byte) error {
+		number++
+		record := &kgo.Record{Offset: f.lines, Value: value}
+		f.lines++
+		if err := f.step(record, explainedPlace{File: name, Line: number}); err != nil {
+			return fmt.Errorf("%s, event %d: %w", name, number, err)
+		}
+		return nil
+	})
+	if fault := (unreadable{}); errors.As(err, &fault) {
+		err = fmt.Errorf("read %s: %w", name, cause(fault.error))
+	}
+	return err
+}
+
+func (f *follower) ndjson(name string, lines *lineReader) error {
+	if err := lines.begin(); err != nil {
+		return fmt.Errorf("read %s: %w", name, cause(err))
 	}
 	for {
 		l, err := lines.next()
@@ -136,7 +197,7 @@ func (f *follower) file(ctx context.Context, in stampInput, limit int) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("read %s: %w", in.name, cause(err))
+			return fmt.Errorf("read %s: %w", name, cause(err))
 		case l.cut, blank(l.text):
 			f.lines++
 			if l.cut {
@@ -146,8 +207,8 @@ func (f *follower) file(ctx context.Context, in stampInput, limit int) error {
 		}
 		r := &kgo.Record{Offset: f.lines, Value: l.text}
 		f.lines++
-		if err := f.step(r, explainedPlace{File: in.name, Line: l.number}); err != nil {
-			return fmt.Errorf("%s:%d: %w", in.name, l.number, err)
+		if err := f.step(r, explainedPlace{File: name, Line: l.number}); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, l.number, err)
 		}
 	}
 }

@@ -20,6 +20,7 @@ type follower struct {
 	places    map[string][]string
 	rules     []string // names
 	engine    *offline
+	avro      *stampedAvro // the events are those of containers; nil: they are not
 	tell      func(*explained) error
 
 	events   int64 // of the key
@@ -56,25 +57,30 @@ type followed struct {
 	isOpen      bool // changed since its last record
 }
 
-func newFollower(
+func (f *follower) begin(
 	cfg *config.Config, o *explainOptions, topic string, partition int32,
-) (*follower, error) {
-	places, err := cfg.Places()
-	if err != nil {
-		return nil, err
-	}
-	f := &follower{
-		key: []byte(o.key), source: []byte(o.source), anySource: !o.isSource, places: places,
-		rules: ruleNames(cfg),
+) (err error) {
+	f.key, f.source, f.anySource = []byte(o.key), []byte(o.source), !o.isSource
+	f.rules = ruleNames(cfg)
+	if f.places, err = cfg.Places(); err != nil {
+		return err
 	}
 	f.engine, err = newOffline(cfg, offlineOptions{
 		topic: topic, partition: partition, byKey: true, endures: true,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f.engine.take = f.take
-	return f, nil
+	return nil
+}
+
+// what was read.
+func (f *follower) what() string {
+	if f.avro != nil {
+		return "events"
+	}
+	return "lines"
 }
 
 // take keeps the visits of the key and what became of the event.
@@ -182,7 +188,7 @@ func (f *follower) unread(r *kgo.Record) *explained {
 	if !bytes.Contains(r.Value, f.key) {
 		return nil
 	}
-	event := decodeMembers(r.Value)
+	event := decodeMembers(f.engine.codec.EventJSON(r.Value))
 	for _, path := range f.places["anonymous_id"] {
 		if text, ok := event.at(path).(string); ok && text == string(f.key) {
 			return x
@@ -193,7 +199,7 @@ func (f *follower) unread(r *kgo.Record) *explained {
 
 // describe adds what people know the event by.
 func (f *follower) describe(x *explained, value []byte) {
-	event := decodeMembers(value)
+	event := decodeMembers(f.engine.codec.EventJSON(value))
 	first := func(name string) string {
 		for _, path := range f.places[name] {
 			if text, ok := event.at(path).(string); ok {

@@ -111,11 +111,16 @@ func (t *topicsReader) read(
 
 // follow explains the key's events of one partition and returns how many there were.
 func (t *topicsReader) follow(ctx context.Context, s stretch) (events int64, err error) {
-	f, err := newFollower(t.cfg, t.o, s.topic, s.partition)
+	f := &follower{}
+	defer func() { err = errors.Join(err, f.engine.close()) }()
+	if err := f.begin(t.cfg, t.o, s.topic, s.partition); err != nil {
+		return 0, err
+	}
+	school, err := t.school(f.engine.codec)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, f.engine.close()) }()
+	defer school.close()
 	show := t.app.reading(s)
 	f.tell = func(x *explained) error {
 		show.end()
@@ -124,6 +129,9 @@ func (t *topicsReader) follow(ctx context.Context, s stretch) (events int64, err
 	err = t.read(ctx, []stretch{s}, func(r *kgo.Record) error {
 		if r.Offset%1024 == 0 {
 			show.at(r.Offset)
+		}
+		if err := school.learn(ctx, r.Value); err != nil {
+			return err
 		}
 		return f.step(r, explainedPlace{Topic: s.topic, Partition: &s.partition, Offset: &r.Offset})
 	})
@@ -149,6 +157,11 @@ func (t *topicsReader) elsewhere(ctx context.Context, all, but []stretch) (found
 	if err != nil {
 		return false, err
 	}
+	school, err := t.school(codec)
+	if err != nil {
+		return false, err
+	}
+	defer school.close()
 	has := map[stretch]bool{}
 	var scanned schemas.Scanned
 	err = t.read(ctx, rest, func(r *kgo.Record) error {
@@ -156,6 +169,9 @@ func (t *topicsReader) elsewhere(ctx context.Context, all, but []stretch) (found
 			return nil
 		}
 		t.scans++
+		if err := school.learn(ctx, r.Value); err != nil {
+			return err
+		}
 		at := schemas.Record{Key: r.Key, Timestamp: session.Time(r.Timestamp.UnixMilli())}
 		if r.Value == nil || codec.Scan(r.Value, at, &scanned) != nil ||
 			string(scanned.Event.AnonymousID) != t.o.key {

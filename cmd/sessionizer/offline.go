@@ -32,8 +32,11 @@ const (
 // every record it makes, in their order; a record is valid until take returns.
 type offline struct {
 	rules *session.Rules
+	codec *schemas.Codec
 	task  *processor.Task
 	take  func(*kgo.Record) error
+
+	visitsAvro bool // visits are Avro, else JSON
 
 	dir   string // of the state, gone with the engine; empty: it is in memory
 	store *state.Store
@@ -46,10 +49,17 @@ type offlineOptions struct {
 	memory    bool // the state needs no disk: there are few events
 	byKey     bool // the record key of visits is the anonymous id
 	endures   bool // where a policy says fail, there is a dead letter
+
+	visitsAsConfigured bool // false: visits are JSON, whatever visits.format says
 }
 
 // newOffline makes the engine that run has, of the same configuration.
 func newOffline(cfg *config.Config, o offlineOptions) (*offline, error) {
+	if !o.visitsAsConfigured {
+		asJSON := *cfg
+		asJSON.Visits.Format = schemas.FormatJSON.String()
+		cfg = &asJSON
+	}
 	rules, codec, err := engine(cfg)
 	if err != nil {
 		return nil, err
@@ -61,7 +71,9 @@ func newOffline(cfg *config.Config, o offlineOptions) (*offline, error) {
 func newOfflineOf(
 	rules *session.Rules, codec *schemas.Codec, cfg *config.Config, o offlineOptions,
 ) (e *offline, err error) {
-	e = &offline{rules: rules}
+	e = &offline{
+		rules: rules, codec: codec, visitsAvro: cfg.Visits.Format == schemas.FormatAvro.String(),
+	}
 	store := state.Options{Cache: cfg.State.Cache, Due: processor.DueOf(rules)}
 	dir := "state"
 	if o.memory {
@@ -189,4 +201,13 @@ func badInput(headers []kgo.RecordHeader) *schemas.BadInput {
 		}
 	}
 	return bad
+}
+
+// visitFacts reads back from a record about a visit what is counted.
+func (e *offline) visitFacts(record []byte) (revision int, isMerged bool) {
+	format := schemas.FormatJSON
+	if e.visitsAvro {
+		format = schemas.FormatAvro
+	}
+	return schemas.VisitFacts(record, format)
 }

@@ -42,7 +42,7 @@ func newProgress(w io.Writer, stdout any, inputs []stampInput) *progress {
 }
 
 // show draws the line, not more often than people see.
-func (p *progress) show(bytes, lines int64) {
+func (p *progress) show(bytes, events int64, noun string) {
 	if p == nil {
 		return
 	}
@@ -51,7 +51,7 @@ func (p *progress) show(bytes, lines int64) {
 		return
 	}
 	p.shown = now
-	p.draw(progressText(bytes, p.total, lines, now.Sub(p.begun)))
+	p.draw(progressText(bytes, p.total, events, noun, now.Sub(p.begun)))
 }
 
 // draw puts a text in the place of the one before. A line that wraps could not
@@ -98,7 +98,7 @@ func (n notesAbove) Write(b []byte) (int, error) {
 
 // progressText is "  42 %  12,345 lines  98,765 lines/s" with a bar in front
 // where the size of the input is known.
-func progressText(bytes, total, lines int64, elapsed time.Duration) string {
+func progressText(bytes, total, events int64, noun string, elapsed time.Duration) string {
 	const cells = 24
 	var b strings.Builder
 	if total > 0 {
@@ -107,9 +107,9 @@ func progressText(bytes, total, lines int64, elapsed time.Duration) string {
 		fmt.Fprintf(&b, "[%s%s] %3.0f %%  ", strings.Repeat("#", full), strings.Repeat(".", cells-full),
 			part*100)
 	}
-	fmt.Fprintf(&b, "%s lines", grouped(lines))
+	fmt.Fprintf(&b, "%s %s", grouped(events), noun)
 	if seconds := elapsed.Seconds(); seconds > 0 {
-		fmt.Fprintf(&b, "  %s lines/s", grouped(int64(float64(lines)/seconds)))
+		fmt.Fprintf(&b, "  %s %s/s", grouped(int64(float64(events)/seconds)), noun)
 	}
 	return b.String()
 }

@@ -52,10 +52,10 @@ func TestProgress_NotesStandAboveIt(t *testing.T) {
 	p := &progress{w: s, columns: func() int { return s.width }, total: 200, begun: time.Now()}
 	notes := p.above(s)
 	fmt.Fprintln(notes, "before the first")
-	p.draw(progressText(50, 200, 1_234_567, 2e9))
+	p.draw(progressText(50, 200, 1_234_567, "lines", 2e9))
 	fmt.Fprintln(notes, "in:1: bad")
 	fmt.Fprintln(notes, "in:2: bad as well")
-	p.draw(progressText(100, 200, 7, 2e9))
+	p.draw(progressText(100, 200, 7, "lines", 2e9))
 	want := "before the first\nin:1: bad\nin:2: bad as well\n[############............]  50 %  7 lin\n"
 	if s.String() != want {
 		t.Fatalf("got\n%s", s)
@@ -73,7 +73,7 @@ func TestProgress_NeverWraps(t *testing.T) {
 		s := &screen{width: width}
 		p := &progress{w: s, columns: func() int { return width }, begun: time.Now()}
 		for i := range int64(4) {
-			p.draw(progressText(i*50, 200, 1_234_567, 2e9))
+			p.draw(progressText(i*50, 200, 1_234_567, "lines", 2e9))
 		}
 		p.draw("x")
 		if s.String() != "x\n" {
@@ -91,7 +91,7 @@ func TestProgress_NeverWraps(t *testing.T) {
 func TestProgress_IsNothingWhereNobodyLooks(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(&out, &out, nil)
-	p.show(1, 1)
+	p.show(1, 1, "lines")
 	fmt.Fprint(p.above(&out), "a note\n")
 	p.end()
 	if p != nil || out.String() != "a note\n" {

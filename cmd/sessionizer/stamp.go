@@ -26,11 +26,13 @@ func (a *app) stampCommand() *cobra.Command {
 	c := command(&cobra.Command{
 		Use:   "stamp [FILE...]",
 		Short: "Stamp events of files or standard input, without Kafka",
-		Long: "Reads events, one JSON object a line, and writes each to standard output with its\n" +
-			"session, in the same order: the very engine of run, in event time only. Several files\n" +
-			"are one log in the order given; - is standard input, which is also read where no file is\n" +
-			"named. At the end of the input every open session ends as if time ran on.",
+		Long: "Reads events, one JSON object a line or Avro container files, and writes each to standard\n" +
+			"output with its session, in the same order and the same form: the very engine of run, in\n" +
+			"event time only. Several files are one log in the order given; - is standard input, which\n" +
+			"is also read where no file is named. At the end of the input every open session ends as if\n" +
+			"time ran on.",
 		Example: "  sessionizer stamp --visits visits.ndjson events.ndjson > stamped.ndjson\n" +
+			"  sessionizer stamp --visits visits.ndjson events.avro > stamped.avro\n" +
 			"  zcat events.ndjson.gz | sessionizer stamp --set session.timeout=15m",
 	}, func(cmd *cobra.Command, args []string) error {
 		o.files = args
@@ -66,9 +68,11 @@ func (a *app) stamp(ctx context.Context, o *stampOptions) error {
 	if err := a.keepApart(inputs, o); err != nil {
 		return err
 	}
-	s, err := newStamper(cfg)
-	if err != nil {
-		return err
+	s := newStamper(cfg)
+	if in := &inputs[0]; in.file != nil {
+		if err := s.prepare(in.header); err != nil {
+			return fmt.Errorf("read %s: %w", in.name, errors.Join(err, s.engine.close()))
+		}
 	}
 	s.progress = newProgress(a.stderr, a.stdout, inputs)
 	if !o.json {
@@ -87,7 +91,7 @@ func (a *app) stamp(ctx context.Context, o *stampOptions) error {
 		return err
 	}
 	if dead := s.report.DeadLetters; o.strict && dead > 0 {
-		return fmt.Errorf("%d of %d lines cannot be processed", dead, s.report.Lines)
+		return fmt.Errorf("%d of %d %s cannot be processed", dead, s.report.Lines, s.report.what())
 	}
 	return nil
 }

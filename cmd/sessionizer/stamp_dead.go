@@ -18,7 +18,7 @@ func (s *stamper) deadLetter(original []byte, bad *schemas.BadInput) error {
 	s.report.DeadLetters++
 	if s.dead == nil {
 		if s.shown++; s.shown <= shownDeadLetters && s.notes != nil {
-			fmt.Fprintf(s.notes, "%s:%d: %v\n", s.file, s.line, bad)
+			fmt.Fprintf(s.notes, "%s: %v\n", s.where(), bad)
 		}
 		return nil
 	}
@@ -32,7 +32,11 @@ func (s *stamper) appendDeadLetter(original []byte, bad *schemas.BadInput) []byt
 	b = append(b, `{"file":`...)
 	b = append(b, s.fileJSON...)
 	object := len(b)
-	b = schemas.AppendDeadLetterLine(b, s.line, original, bad)
+	if s.avro != nil {
+		b = schemas.AppendBinaryDeadLetterLine(b, s.line, original, bad)
+	} else {
+		b = schemas.AppendDeadLetterLine(b, s.line, original, bad)
+	}
 	b[object] = ','
 	s.buffer = b
 	return b

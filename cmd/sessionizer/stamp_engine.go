@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionizer/internal/config"
+	"sessionizer/internal/ocf"
 	"sessionizer/processor"
 	"sessionizer/schemas"
 	"sessionizer/session"
@@ -20,16 +21,19 @@ import (
 // shownDeadLetters are told on standard error where no file takes them.
 const shownDeadLetters = 10
 
-// stamper runs the engine over lines.
+// stamper runs the engine over lines, or over the events of Avro containers.
 type stamper struct {
-	engine *offline
+	cfg    *config.Config
+	engine *offline         // nil: no input has been opened yet
+	avro   *stampedAvro     // nil: the events are lines
 	policy processor.Action // for lines beyond the limit
 	limit  int
 
-	stdout *output // nil: not yet open
-	visits *output // nil: no file was named
-	dead   *output
-	notes  io.Writer // takes the first dead letters where no file takes all; nil: none
+	stdout     *output // nil: not yet open
+	visits     *output // nil: no file was named
+	dead       *output
+	visitsAvro *ocf.Writer // into visits, where visits.format is avro
+	notes      io.Writer   // takes the first dead letters where no file takes all; nil: none
 
 	progress *progress
 	report   stampReport
@@ -46,17 +50,37 @@ type stamper struct {
 	shown    int          // dead letters told on standard error
 }
 
-func newStamper(cfg *config.Config) (*stamper, error) {
-	s := &stamper{
-		limit: int(cfg.Limits.Record), policy: policy(cfg).Of(schemas.Limit),
+func newStamper(cfg *config.Config) *stamper {
+	return &stamper{
+		cfg: cfg, limit: int(cfg.Limits.Record), policy: policy(cfg).Of(schemas.Limit),
 		report: stampReport{Reasons: map[string]int64{}},
 	}
-	var err error
-	if s.engine, err = newOffline(cfg, offlineOptions{topic: cfg.Input.Topics[0]}); err != nil {
-		return nil, err
+}
+
+// prepare makes the engine when the first input has shown what it is: a container with this
+// header; nil: lines.
+func (s *stamper) prepare(h *ocf.Header) (err error) {
+	if err := fitsFormat(h != nil, s.cfg.Input.Format); err != nil {
+		return err
+	}
+	cfg := inFormat(s.cfg, schemas.FormatJSON)
+	if h != nil {
+		if err := refusePass(cfg); err != nil {
+			return err
+		}
+		cfg = inFormat(cfg, schemas.FormatAvro)
+	}
+	options := offlineOptions{topic: cfg.Input.Topics[0], visitsAsConfigured: true}
+	if s.engine, err = newOffline(cfg, options); err != nil {
+		return err
 	}
 	s.engine.take = s.take
-	return s, nil
+	if h != nil {
+		s.avro = &stampedAvro{header: *h}
+		s.avro.program, err = s.engine.readRaw(h.Schema)
+		s.report.isAvro = true
+	}
+	return err
 }
 
 // run reads all inputs and ends the visits that are open at their end.
@@ -64,7 +88,7 @@ func (s *stamper) run(ctx context.Context, inputs []stampInput) error {
 	for _, in := range inputs {
 		if err := s.read(ctx, in); err != nil {
 			if errors.Is(err, context.Canceled) {
-				err = fmt.Errorf("interrupted in %s:%d", in.name, s.line)
+				err = fmt.Errorf("interrupted in %s", s.where())
 			}
 			return err
 		}
@@ -79,13 +103,33 @@ func (s *stamper) read(ctx context.Context, in stampInput) error {
 	}
 	defer file.Close()
 	// Whoever reads our output gets what there is before we wait for more.
-	lines := newLineReader(&waiting{in: file, before: func() error {
+	buffered := bufio.NewReaderSize(&waiting{in: file, before: func() error {
 		return errors.Join(ctx.Err(), s.stdout.flush())
-	}}, s.limit)
+	}}, readBytes)
 	s.file, s.line, s.again, s.canceled = in.name, 0, in.file, ctx.Err
 	if s.fileJSON, err = json.Marshal(in.name); err != nil {
 		return fmt.Errorf("read %s: %w", in.name, err)
 	}
+	isAvro, err := peekKind(buffered)
+	if err == nil && s.engine != nil && isAvro != (s.avro != nil) {
+		err = errMixed
+	}
+	if err != nil {
+		return s.readError(err)
+	}
+	if isAvro {
+		return s.readContainer(buffered)
+	}
+	return s.readLines(buffered)
+}
+
+func (s *stamper) readLines(in io.Reader) error {
+	if s.engine == nil {
+		if err := s.prepare(nil); err != nil {
+			return s.readError(err)
+		}
+	}
+	lines := newLineReader(in, s.limit)
 	if err := lines.begin(); err != nil {
 		return s.readError(err)
 	}
@@ -103,7 +147,7 @@ func (s *stamper) read(ctx context.Context, in stampInput) error {
 			return err
 		}
 		if s.line%1024 == 0 {
-			s.progress.show(s.bytes+lines.bytes, s.report.Lines)
+			s.progress.show(s.bytes+lines.bytes, s.report.Lines, s.report.what())
 		}
 	}
 }
@@ -117,21 +161,35 @@ func (s *stamper) readError(err error) error {
 	return fmt.Errorf("read %s: %w", s.file, cause(err))
 }
 
+// where is the line or the event in hand, as people are told.
+func (s *stamper) where() string {
+	if s.avro != nil {
+		return fmt.Sprintf("%s, event %d", s.file, s.line)
+	}
+	return fmt.Sprintf("%s:%d", s.file, s.line)
+}
+
 // step processes one line.
 func (s *stamper) step(l line, lines *lineReader) error {
+	if !l.cut && !blank(l.text) {
+		return s.event(l.text)
+	}
 	s.report.Lines++
-	offset := s.offset
 	s.offset++
 	if l.cut {
 		return s.cutLine(l, lines)
 	}
-	if blank(l.text) {
-		s.report.Blank++
-		return nil
-	}
-	s.record = kgo.Record{Topic: outputRecords, Offset: offset, Value: l.text}
+	s.report.Blank++
+	return nil
+}
+
+// event processes what a line or a container has of one event.
+func (s *stamper) event(value []byte) error {
+	s.report.Lines++
+	s.record = kgo.Record{Topic: outputRecords, Offset: s.offset, Value: value}
+	s.offset++
 	if err := s.engine.line(&s.record); err != nil {
-		return fmt.Errorf("%s:%d: %w", s.file, l.number, err)
+		return fmt.Errorf("%s: %w", s.where(), err)
 	}
 	_, out := s.engine.task.Last()
 	if s.isBad = out == nil || out.Dead != session.DeadNone; !s.isBad &&
@@ -159,12 +217,12 @@ func (s *stamper) take(r *kgo.Record) error {
 		} else {
 			s.report.Stamped++
 		}
+		if s.avro != nil {
+			return s.avro.stamped.Append(r.Value)
+		}
 		return s.stdout.writeLine(r.Value)
 	case visitRecords:
-		s.countVisit(r.Value)
-		if s.visits != nil {
-			return s.visits.writeLine(r.Value)
-		}
+		return s.visit(r.Value)
 	case deadRecords:
 		bad := badInput(r.Headers)
 		s.report.Reasons[string(bad.Reason)]++
@@ -173,26 +231,38 @@ func (s *stamper) take(r *kgo.Record) error {
 	return nil
 }
 
-// countVisit counts a visit, and a session with its first revision. The
-// members are looked for as the codec writes them, without white space; inside
-// of a text they could not stand with their quotes unescaped.
-func (s *stamper) countVisit(visit []byte) {
-	if bytes.Contains(visit, []byte(`,"revision":0,`)) {
+// visit counts a visit, and a session with its first revision, and writes it.
+func (s *stamper) visit(record []byte) error {
+	revision, isMerged := s.engine.visitFacts(record)
+	if revision == 0 {
 		s.report.VisitsStarted++
-		return
+	} else {
+		s.report.VisitsEnded++
 	}
-	s.report.VisitsEnded++
-	if bytes.Contains(visit, []byte(`,"revision":1,`)) {
+	if revision == 1 {
 		s.report.Sessions++
 	}
-	if bytes.Contains(visit, []byte(`,"reason":"merged",`)) {
+	if isMerged {
 		s.report.Sessions--
 	}
+	switch {
+	case s.visitsAvro != nil:
+		return s.visitsAvro.Append(record)
+	case s.visits != nil:
+		return s.visits.writeLine(record)
+	}
+	return nil
 }
 
 // close writes what is left in the buffers and removes the state.
 func (s *stamper) close() error {
 	var errs []error
+	if s.avro != nil && s.avro.stamped != nil {
+		errs = append(errs, s.avro.stamped.Flush())
+	}
+	if s.visitsAvro != nil {
+		errs = append(errs, s.visitsAvro.Flush())
+	}
 	errs = append(errs, s.stdout.close(), s.visits.close(), s.dead.close(), s.engine.close())
 	if untold := s.shown - shownDeadLetters; untold > 0 && s.notes != nil {
 		fmt.Fprintf(s.notes, "and %d more: --dead-letters FILE keeps them\n", untold)

@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"sessionizer/internal/ocf"
 )
 
 // stampInput is a file, or standard input.
@@ -16,7 +19,9 @@ type stampInput struct {
 	name string
 	size int64    // bytes; negative: unknown
 	file *os.File // open from the start; nil: not a regular file, opened when its turn has come
-	open func() (io.ReadCloser, error)
+	// header is what file says of itself where it is a container; nil: it is none.
+	header *ocf.Header
+	open   func() (io.ReadCloser, error)
 }
 
 // close closes what was opened ahead and perhaps never read.
@@ -52,8 +57,28 @@ func (a *app) openInputs(ctx context.Context, names []string) (inputs []stampInp
 			return inputs, fmt.Errorf("read %s: %w", name, cause(err))
 		}
 		inputs = append(inputs, in)
+		if err := oneKind(inputs); err != nil {
+			return inputs, err
+		}
 	}
 	return inputs, nil
+}
+
+// oneKind refuses files that are not one log. What comes from a pipe is looked at in its turn.
+func oneKind(inputs []stampInput) error {
+	last := &inputs[len(inputs)-1]
+	i := slices.IndexFunc(inputs, func(in stampInput) bool { return in.file != nil })
+	if i < 0 || last.file == nil {
+		return nil
+	}
+	first := &inputs[i]
+	switch {
+	case (first.header == nil) != (last.header == nil):
+		return fmt.Errorf("read %s and %s: %w", first.name, last.name, errMixed)
+	case first.header != nil && !sameJSON(first.header.Schema, last.header.Schema):
+		return fmt.Errorf("read %s: %w", last.name, errOtherSchema)
+	}
+	return nil
 }
 
 func closeInputs(inputs []stampInput) {
@@ -84,26 +109,41 @@ func openInput(ctx context.Context, name string) (stampInput, error) {
 	if err != nil {
 		return stampInput{}, err
 	}
-	head := make([]byte, headBytes)
-	n, err := f.ReadAt(head, 0)
-	if err == nil || errors.Is(err, io.EOF) {
-		err = notLines(head[:n])
-	}
+	header, err := headerOf(f, info.Size())
 	if err != nil {
 		return stampInput{}, errors.Join(err, f.Close())
 	}
-	return stampInput{name: name, size: info.Size(), file: f,
+	return stampInput{name: name, size: info.Size(), file: f, header: header,
 		open: func() (io.ReadCloser, error) { return f, nil }}, nil
+}
+
+// headerOf reads the header of a container; nil: the file is none.
+func headerOf(f io.ReaderAt, size int64) (*ocf.Header, error) {
+	head := make([]byte, headBytes)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if !isContainer(head[:n]) {
+		return nil, notLines(head[:n])
+	}
+	r, err := ocf.NewReader(io.NewSectionReader(f, 0, size))
+	if err != nil {
+		return nil, err
+	}
+	r.Close()
+	return &r.Header, nil
 }
 
 // headBytes is how much of an input tells whether it is lines at all.
 const headBytes = 4
 
-// notLines says what an input is that cannot be lines of JSON.
+// isContainer says so of what an input begins with.
+func isContainer(head []byte) bool { return bytes.HasPrefix(head, []byte(ocf.Magic)) }
+
+// notLines says what an input is that is neither lines of JSON nor a container.
 func notLines(head []byte) error {
 	switch {
-	case bytes.HasPrefix(head, []byte("Obj\x01")):
-		return errors.New("it is an Avro container, which is not available in this version")
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")), bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
 		return errors.New("it is compressed: unpack it, with zcat or zstdcat")
 	}

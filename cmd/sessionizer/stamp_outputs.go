@@ -117,5 +117,8 @@ func (s *stamper) openOutputs(stdout io.Writer, o *stampOptions) (err error) {
 		}
 	}
 	s.stdout = newOutput("/dev/stdout", stdout)
-	return errors.Join(s.visits.empty(), s.dead.empty())
+	if err := errors.Join(s.visits.empty(), s.dead.empty()); err != nil {
+		return err
+	}
+	return s.openVisits()
 }

@@ -16,7 +16,7 @@ import (
 
 // stampReport is what the stamp command did.
 type stampReport struct {
-	Lines         int64            `json:"lines"` // read, blank ones included
+	Lines         int64            `json:"lines"` // read, blank ones included; or events of containers
 	Blank         int64            `json:"blank"` // skipped
 	Stamped       int64            `json:"stamped"`
 	Passed        int64            `json:"passed,omitempty"` // bad input that the policy lets through
@@ -28,6 +28,8 @@ type stampReport struct {
 	Reasons       map[string]int64 `json:"reasons"`    // of the dead letters
 	Counted       map[string]int64 `json:"counted"`    // notes on events, by label; none is 0
 	InvalidIDs    map[string]int64 `json:"invalidIds"` // of clients, by what is wrong with them
+
+	isAvro bool
 }
 
 // count takes over what the engine has noted.
@@ -50,13 +52,21 @@ func (r *stampReport) count(stats *processor.TaskStats) {
 	}
 }
 
+// what was read.
+func (r *stampReport) what() string {
+	if r.isAvro {
+		return "events"
+	}
+	return "lines"
+}
+
 // write tells of the run on standard error.
 func (r *stampReport) write(w io.Writer, o *stampOptions) error {
 	if o.json {
 		return json.NewEncoder(w).Encode(r)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "lines         %s", grouped(r.Lines))
+	fmt.Fprintf(&b, "%-13s %s", r.what(), grouped(r.Lines))
 	if r.Blank > 0 {
 		fmt.Fprintf(&b, " (%s blank)", grouped(r.Blank))
 	}

@@ -299,7 +299,7 @@ func TestProgressText_SaysHowFarItIs(t *testing.T) {
 		{300, 200, "[########################] 100 %  1,234,567 lines  617,283 lines/s"},
 		{50, -1, "1,234,567 lines  617,283 lines/s"},
 	} {
-		if got := progressText(c.bytes, c.total, 1_234_567, 2e9); got != c.want {
+		if got := progressText(c.bytes, c.total, 1_234_567, "lines", 2e9); got != c.want {
 			t.Errorf("got %q", got)
 		}
 	}
