@@ -127,7 +127,7 @@ func (k *avroCompiler) skip(t *avroType) []avroOp {
 // become one.
 func appendOps(ops, more []avroOp) []avroOp {
 	for i := range more {
-		if n := len(ops) - 1; n >= 0 && ops[n].code == more[i].code {
+		if n := len(ops) - 1; n >= 0 && ops[n].code == more[i].code && !ops[n].fenced {
 			switch more[i].code {
 			case opFixed, opInts, opLongs:
 				if sum := int(ops[n].n) + int(more[i].n); sum <= avroFixedBytesMax {
@@ -148,7 +148,10 @@ func unionOps(t *avroType, of func(b *avroType) []avroOp) []avroOp {
 		many[i] = of(b)
 	}
 	if null := t.nullBranch(); len(many) == 2 && null >= 0 && len(many[null]) == 0 {
-		return []avroOp{{code: opNullable, n: int32(null), sub: many[1-null]}}
+		ops := []avroOp{{code: opNullable, n: int32(null), jump: int32(len(many[1-null]))}}
+		ops = append(ops, many[1-null]...)
+		ops[len(ops)-1].fenced = true
+		return ops
 	}
 	return []avroOp{{code: opUnion, many: many}}
 }
@@ -206,6 +209,9 @@ func (k *avroCompiler) whole(t *avroType, note int, ops []avroOp) []avroOp {
 // noted makes the step that notes a value.
 func (k *avroCompiler) noted(t *avroType, note int, form avroForm, code avroCode, sub []avroOp,
 ) []avroOp {
+	if form == formText {
+		return []avroOp{{code: opText, node: int32(note)}}
+	}
 	k.p.noted = append(k.p.noted, int32(note))
 	k.p.shapes = append(k.p.shapes, avroShape{form, t})
 	return []avroOp{{code: code, node: int32(note), n: int32(len(k.p.shapes) - 1), sub: sub}}

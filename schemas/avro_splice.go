@@ -28,6 +28,7 @@ func (c *Codec) appendAvro(dst, value []byte, sc *Scanned, st *session.Stamp) []
 			slots: sc.reader.slots}}
 	if len(c.copies) > 0 {
 		sp.copyAll()
+		sp.leaveSame()
 	}
 	if a.begin > 0 {
 		dst = appendFrame(dst, a.output)
@@ -42,6 +43,22 @@ func (c *Codec) appendAvro(dst, value []byte, sc *Scanned, st *session.Stamp) []
 		dst = sp.apply(dst, e, action, kept)
 	}
 	return append(dst, value[sp.from:]...)
+}
+
+// leaveSame finds the copies that say what is there already: they keep the type that this has.
+func (sp *avroSplice) leaveSame() {
+	for i, id := range sp.c.copies {
+		from, to := sp.source(&sp.c.edges[id]), &sp.slots[id]
+		if from != nil && isScalarFirst(to.first) &&
+			string(sp.copied(from)) == string(sp.copied(to)) {
+			sp.set &^= fieldCopies << i
+		}
+	}
+}
+
+// isScalarFirst reports whether a value is a text, a number or a boolean.
+func isScalarFirst(first byte) bool {
+	return first == '"' || first == 't' || first == 'f' || isNumberFirst(first)
 }
 
 // upTo appends the event up to an offset.

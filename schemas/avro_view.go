@@ -8,8 +8,9 @@ import (
 	"sessionizer/session"
 )
 
-// What is asked of an event is written as JSON has it, one value behind the other: the view. Then
-// keys, times, ids, rules and what sessions collect are found in it as in the text of an event.
+// What is asked of an event is looked at as JSON has it: the view is the event, and behind it, as
+// texts, the values that are none. In it keys, times, ids, rules and what sessions collect are
+// found as in an event that is JSON.
 
 // avroForm is how a value is written in the view.
 type avroForm uint8
@@ -69,10 +70,10 @@ func formOf(t *avroType) avroForm {
 	return formOpaque
 }
 
-// see writes the values of the slots that were noted into the view.
+// see makes the view.
 func (sc *Scanned) see(p *AvroProgram, b []byte) {
 	a := &sc.avro
-	a.view = a.view[:0]
+	a.view = append(a.view[:0], b...)
 	for _, id := range p.noted {
 		s := &sc.reader.slots[id]
 		if s.first != avroScalar {
@@ -84,34 +85,10 @@ func (sc *Scanned) see(p *AvroProgram, b []byte) {
 		var first byte
 		a.view, first = appendSeen(a.view, shape, value)
 		*s = slot{start: int32(n), end: int32(len(a.view)), first: first}
-		if shape.form == formText {
-			s.raw, s.escaped = true, !isPlainText(a.view[n+1:len(a.view)-1])
-		}
 	}
 }
 
-// isPlainText reports whether a text needs no escape in JSON.
-func isPlainText(text []byte) bool {
-	for len(text) >= 8 {
-		if special(load(text, 0)) != 0 && !isPlainBytes(text[:8]) {
-			return false
-		}
-		text = text[8:]
-	}
-	return isPlainBytes(text)
-}
-
-func isPlainBytes(text []byte) bool {
-	for _, c := range text {
-		if c < ' ' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
-// appendSeen appends a value, and returns what is the first byte of its slot. Texts are not
-// escaped: they have no more bytes than in the event.
+// appendSeen appends a value, and returns what is the first byte of its slot.
 func appendSeen(dst []byte, shape *avroShape, value []byte) ([]byte, byte) {
 	n := len(dst)
 	switch shape.form {
@@ -123,10 +100,6 @@ func appendSeen(dst []byte, shape *avroShape, value []byte) ([]byte, byte) {
 		return appendFloat(dst, float64(math.Float32frombits(binary.LittleEndian.Uint32(value))), 32)
 	case formDouble:
 		return appendFloat(dst, math.Float64frombits(binary.LittleEndian.Uint64(value)), 64)
-	case formText:
-		dst = append(dst, '"')
-		dst = append(dst, avroContent(value)...)
-		dst = append(dst, '"')
 	case formSymbol:
 		dst = append(dst, '"')
 		dst = append(dst, shape.typ.symbols[avroNumber(value)]...)

@@ -9,12 +9,14 @@ import (
 // step where its width is known.
 type avroOp struct {
 	code avroCode
-	node int32 // opMark, opNull, opNote, opObject, opMap: the place in the trie; -1: none
+	node int32 // opMark, opNull, opNote, opText, opObject, opMap: the place in the trie; -1: none
 	// opFixed: bytes; opInts, opLongs: how many; opEnum: symbols; opNote, opObject: the form of the
 	// value; opNullable: the index of null; opEdit, opNullEdit: the action; opArray: the action of
 	// its blocks' counts, behind which stands that of its end, -1: none.
-	n   int32
-	sub []avroOp // the value inside; of opArray and opMap every one that many does not have
+	n      int32
+	jump   int32    // opNullable: the steps behind it that are over the value, where it is not null
+	fenced bool     // the last one of those: no later one becomes one with it
+	sub    []avroOp // the value inside; of opArray and opMap every one that many does not have
 	// opUnion: by the index of the branch; opArray: by position; opMap: by node, from the one behind
 	// its own.
 	many [][]avroOp
@@ -31,13 +33,14 @@ const (
 	opBytes
 	opString
 	opUnion
-	opNullable // a union of null and one more
+	opNullable // a union of null and one more, whose steps stand behind it
 	opArray
 	opMap
 
 	opMark     // a record begins
 	opNull     // a null that is noted
-	opNote     // a scalar that is noted
+	opText     // a string that is noted
+	opNote     // another scalar that is noted
 	opObject   // a record or map that is noted with where it ends
 	opEdit     // what a splice may change
 	opNullEdit // a union's null that a splice may replace
@@ -128,9 +131,35 @@ func (w *avroWalker) walk(b []byte, i int, ops []avroOp) bool {
 //
 //nolint:gocyclo,cyclop // one case for each step
 func (w *avroWalker) run(b []byte, i int, ops []avroOp) int {
-	for k := range ops {
+	for k := 0; k < len(ops); k++ {
 		op := &ops[k]
 		switch op.code {
+		case opString, opText:
+			var begin, behind int
+			if i < len(b) && b[i] < 0x80 && b[i]&1 == 0 && int(b[i]>>1) < len(b)-i {
+				begin = i + 1
+				behind = begin + int(b[i]>>1)
+			} else if begin, behind = w.length(b, i); behind < 0 {
+				return behind
+			}
+			if !isASCII(b[begin:behind]) && !utf8.Valid(b[begin:behind]) {
+				return w.fail(i, avroFaultUTF8)
+			}
+			if i = behind; op.code == opText {
+				w.slots[op.node] = slot{start: int32(begin - 1), end: int32(behind + 1), first: '"',
+					escaped: true, raw: true}
+			}
+		case opNullable:
+			var index int
+			if i < len(b) && (b[i] == 0 || b[i] == 2) {
+				index = int(b[i] >> 1)
+				i++
+			} else if index, i = w.index(b, i, 2); i < 0 {
+				return i
+			}
+			if index == int(op.n) {
+				k += int(op.jump)
+			}
 		case opFixed:
 			if int(op.n) > len(b)-i {
 				return w.fail(i, avroFaultEnd)
@@ -160,10 +189,8 @@ func (w *avroWalker) run(b []byte, i int, ops []avroOp) int {
 			if _, i = w.length(b, i); i < 0 {
 				return i
 			}
-		case opString:
-			if i = w.text(b, i); i < 0 {
-				return i
-			}
+		case opMark:
+			w.slots[op.node] = slot{first: '{'}
 		default:
 			if i = w.more(b, i, op); i < 0 {
 				return i
@@ -173,18 +200,28 @@ func (w *avroWalker) run(b []byte, i int, ops []avroOp) int {
 	return i
 }
 
+// isASCII reports whether a text has only bytes below 0x80.
+func isASCII(text []byte) bool {
+	var all uint64
+	if len(text) >= 8 {
+		for i := 0; i+8 < len(text); i += 8 {
+			all |= load(text, i)
+		}
+		all |= load(text, len(text)-8)
+		return all&highs == 0
+	}
+	for _, c := range text {
+		all |= uint64(c)
+	}
+	return all&highs == 0
+}
+
 // more is run for one of the other steps.
 func (w *avroWalker) more(b []byte, i int, op *avroOp) int {
 	start := i
 	switch op.code {
 	case opEnum:
 		_, i = w.index(b, i, int(op.n))
-	case opNullable:
-		var index int
-		w.union = start
-		if index, i = w.index(b, i, 2); i >= 0 && index != int(op.n) {
-			return w.run(b, i, op.sub)
-		}
 	case opUnion:
 		var index int
 		if index, i = w.index(b, i, len(op.many)); i < 0 {
@@ -196,8 +233,6 @@ func (w *avroWalker) more(b []byte, i int, op *avroOp) int {
 		return w.array(b, i, op)
 	case opMap:
 		return w.pairs(b, i, op)
-	case opMark:
-		w.slots[op.node] = slot{first: '{'}
 	case opNull:
 		w.slots[op.node] = slot{first: 'n'}
 	case opNote, opObject:
@@ -307,15 +342,6 @@ func (w *avroWalker) length(b []byte, i int) (begin, behind int) {
 	return begin, begin + int(n)
 }
 
-// text steps over a string.
-func (w *avroWalker) text(b []byte, i int) int {
-	begin, behind := w.length(b, i)
-	if behind >= 0 && !utf8.Valid(b[begin:behind]) {
-		return w.fail(i, avroFaultUTF8)
-	}
-	return behind
-}
-
 // block reads the count of a block of an array or a map, and its size where there is one: end is
 // where it ends then, else -1.
 func (w *avroWalker) block(b []byte, i int) (count int64, end, behind int) {
@@ -398,12 +424,12 @@ func (w *avroWalker) pairs(b []byte, i int, op *avroOp) int {
 				return behind
 			}
 			key := b[begin:behind]
-			if !utf8.Valid(key) {
+			if !isASCII(key) && !utf8.Valid(key) {
 				return w.fail(i, avroFaultUTF8)
 			}
 			sub := op.sub
 			if op.node >= 0 {
-				if child := w.trie[op.node].find(head(key), key); child > 0 {
+				if child := w.trie[op.node].find(headAt(b, begin, behind), key); child > 0 {
 					clear(w.slots[child:w.trie[child].end])
 					sub = op.many[child-int(op.node)-1]
 				}
@@ -416,4 +442,16 @@ func (w *avroWalker) pairs(b []byte, i int, op *avroOp) int {
 			return w.fail(start, avroFaultSize)
 		}
 	}
+}
+
+// headAt is head of the bytes from begin up to end.
+func headAt(b []byte, begin, end int) uint64 {
+	if begin+8 > len(b) {
+		return head(b[begin:end])
+	}
+	x, size := load(b, begin), end-begin
+	if size < 8 {
+		x &= 1<<(8*size) - 1
+	}
+	return x
 }

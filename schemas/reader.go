@@ -10,7 +10,7 @@ type slot struct {
 	start, end int32
 	first      byte // 0: absent
 	escaped    bool // a string that holds an escape
-	raw        bool // the escape is one that it would need: it stands as it is
+	raw        bool // it stands as it is, without the escapes that JSON may want in it
 }
 
 // edit is a place in the event that a splice may have to change. Edits are in the order of the
