@@ -147,9 +147,9 @@ func (c *Codec) Unknown(value []byte) (id uint32, unknown bool) {
 	return c.book.Unknown(value)
 }
 
-// FrameVisits makes the visits Avro, in the wire format of Confluent's serializers, with the id that
-// a registry has given their schema (VisitSchema). It belongs to the making of a codec: nothing may
-// use it yet. A changed copy would not do, for what was compiled belongs to one codec.
+// FrameVisits makes the visits Avro, in the wire format of Confluent's serializers, with the id
+// that a registry has given their schema (VisitSchema). It belongs to the making of a codec:
+// nothing may use it yet. A changed copy would not do, for what was compiled belongs to one codec.
 func (c *Codec) FrameVisits(id uint32) {
 	c.visits.isAvro, c.visits.isFramed, c.visits.schemaID = true, true, id
 }

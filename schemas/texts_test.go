@@ -222,8 +222,8 @@ func TestSchemaOfTheSessionHasTheFieldsOfOutputFields(t *testing.T) {
 	}
 }
 
-// A consumer that knows session.avsc reads the sessions of every profile, whatever their ids are and
-// whichever fields are asked for.
+// A consumer that knows session.avsc reads the sessions of every profile, whatever their ids are
+// and whichever fields are asked for.
 func TestSchemaOfTheSessionReadsThoseInEvents(t *testing.T) {
 	reader, err := avro.Parse(sessionSchema)
 	if err != nil {
@@ -251,7 +251,8 @@ func TestSchemaOfTheSessionReadsThoseInEvents(t *testing.T) {
 	}
 }
 
-// sessionRecord is the record in a schema of events that has fields of a session, by its usual name.
+// sessionRecord is the record in a schema of events that has fields of a session, by its usual
+// name.
 func sessionRecord(t *testing.T, schema string) string {
 	t.Helper()
 	var found map[string]any

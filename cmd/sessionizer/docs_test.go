@@ -137,7 +137,14 @@ func TestDocs_TheExamplesOfTheCommandsRun(t *testing.T) {
 	for _, c := range all {
 		for line := range strings.Lines(c.Example) {
 			dir := t.TempDir()
+<<<<<<< Updated upstream
 			writeEvents(t, dir, event)
+=======
+			write(t, dir, "events.ndjson", event)
+			write(t, dir, "cases.yaml", casesShown(t))
+			write(t, dir, "event.avsc",
+				`{"type":"record","name":"Event","fields":[{"name":"anonymousId","type":"string"}]}`)
+>>>>>>> Stashed changes
 			setup := "gzip -k events.ndjson; HOME=$PWD; mkdir -p .config/fish/completions; set -e\n"
 			line = strings.ReplaceAll(strings.TrimSpace(line), "sessionizer ", "bin/sessionizer ")
 			if r := shell(t, dir, setup+line); r.code != exitFine {
