@@ -63,6 +63,7 @@ func writeEvents(t *testing.T, dir, event string) {
 	t.Helper()
 	write(t, dir, "events.ndjson", event)
 	write(t, dir, "cases.yaml", casesShown(t))
+	write(t, dir, "event.avsc", eventSchema)
 	events := shopEvents(rand.New(rand.NewPCG(1, 1)), 10)
 	write(t, dir, "events.avro", asContainer(t, eventSchema, "null", events))
 }
@@ -137,14 +138,7 @@ func TestDocs_TheExamplesOfTheCommandsRun(t *testing.T) {
 	for _, c := range all {
 		for line := range strings.Lines(c.Example) {
 			dir := t.TempDir()
-<<<<<<< Updated upstream
 			writeEvents(t, dir, event)
-=======
-			write(t, dir, "events.ndjson", event)
-			write(t, dir, "cases.yaml", casesShown(t))
-			write(t, dir, "event.avsc",
-				`{"type":"record","name":"Event","fields":[{"name":"anonymousId","type":"string"}]}`)
->>>>>>> Stashed changes
 			setup := "gzip -k events.ndjson; HOME=$PWD; mkdir -p .config/fish/completions; set -e\n"
 			line = strings.ReplaceAll(strings.TrimSpace(line), "sessionizer ", "bin/sessionizer ")
 			if r := shell(t, dir, setup+line); r.code != exitFine {
