@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -83,9 +85,10 @@ func (b *box) take() []*kgo.Record {
 }
 
 // reset makes all memory free for the next transaction. Nobody may hold a record any more.
-// Memory beyond what a usual transaction needs is given back.
+// Memory beyond what a usual transaction needs is given back, and so is that of large values.
 func (b *box) reset() {
 	const blocksKept, recordsKept = 64, 32
+	b.blocks = slices.DeleteFunc(b.blocks, func(block []byte) bool { return cap(block) > boxBytes })
 	if len(b.blocks) > blocksKept {
 		b.blocks = b.blocks[:blocksKept:blocksKept]
 	}

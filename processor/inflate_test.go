@@ -24,11 +24,11 @@ var codecs = []kgo.CompressionCodecType{
 }
 
 func TestInflater_ReadsEveryCodec(t *testing.T) {
-	const max = 1 << 20
+	const most = 1 << 20
 	for _, codec := range codecs {
-		for _, size := range []int{1, 1000, 64 << 10, 64<<10 + 1, max - 1, max} {
+		for _, size := range []int{1, 1000, 64 << 10, 64<<10 + 1, most - 1, most} {
 			t.Run(fmt.Sprint(codecName(codec), "/", size), func(t *testing.T) {
-				d := testInflater(t, max)
+				d := testInflater(t, most)
 				want := bytes.Repeat([]byte("abcdefg\n"), size/8+1)[:size]
 				out, err := d.Decompress(packed(t, codec, want), codec)
 				if err != nil || !bytes.Equal(out, want) {
@@ -50,11 +50,11 @@ func TestInflater_ReadsEveryCodec(t *testing.T) {
 }
 
 func TestInflater_RefusesWhatIsLargerThanItMayBe(t *testing.T) {
-	const max = 1 << 20
+	const most = 1 << 20
 	for _, codec := range codecs[1:] {
-		for _, size := range []int64{max + 1, 4 * max, 512 << 20} {
+		for _, size := range []int64{most + 1, 4 * most, 512 << 20} {
 			t.Run(fmt.Sprint(codecName(codec), "/", size), func(t *testing.T) {
-				d := testInflater(t, max)
+				d := testInflater(t, most)
 				bomb := letters(t, codec, size)
 				took := allocated(func() {
 					out, err := d.Decompress(bomb, codec)
@@ -62,8 +62,8 @@ func TestInflater_RefusesWhatIsLargerThanItMayBe(t *testing.T) {
 						t.Errorf("%d bytes of %d, error %v", len(out), size, err)
 					}
 				})
-				if took > 16*max {
-					t.Errorf("%d bytes were allocated for it, the limit is %d", took, max)
+				if took > 16*most {
+					t.Errorf("%d bytes were allocated for it, the limit is %d", took, most)
 				}
 				if d.sum.Load() != 0 {
 					t.Errorf("%d bytes are still counted", d.sum.Load())
@@ -74,10 +74,10 @@ func TestInflater_RefusesWhatIsLargerThanItMayBe(t *testing.T) {
 }
 
 func TestInflater_RefusesLies(t *testing.T) {
-	const max = 8 << 20
+	const most = 8 << 20
 	for _, lie := range hostile.Lies() {
 		t.Run(lie.Name, func(t *testing.T) {
-			d := testInflater(t, max)
+			d := testInflater(t, most)
 			took := allocated(func() {
 				out, err := d.Decompress(lie.Bytes, lie.Codec)
 				if len(lie.Bytes) == 0 && err == nil && len(out) == 0 {
@@ -126,7 +126,7 @@ func TestInflater_HoldsNoMoreThanItsSum(t *testing.T) {
 
 // What the batch has is read record by record, in memory that does not depend on its size.
 func TestBatches_ReadsABombInLittleMemory(t *testing.T) {
-	const max = 1 << 20
+	const most = 1 << 20
 	for _, codec := range codecs[1:] {
 		t.Run(codecName(codec), func(t *testing.T) {
 			const size = 256 << 20
@@ -144,7 +144,7 @@ func TestBatches_ReadsABombInLittleMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := reading(max, hostile.Batch{Codec: codec, Records: body, Count: 3})
+			b := reading(most, hostile.Batch{Codec: codec, Records: body, Count: 3})
 			var got []*piece
 			took := allocated(func() { got = all(t, b) })
 			if len(got) != 3 || got[0].bad != nil || got[2].bad != nil ||
@@ -157,7 +157,7 @@ func TestBatches_ReadsABombInLittleMemory(t *testing.T) {
 				t.Errorf("the large one is %+v, %s", x.record, x.bad)
 			}
 			const window = 8 << 20 // of zstd, twice
-			if took > 4*max+2*window {
+			if took > 4*most+2*window {
 				t.Errorf("%d bytes were allocated for %d compressed ones", took, len(body))
 			}
 		})
@@ -245,8 +245,8 @@ func FuzzBatches(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, codec uint8, body []byte, count int32) {
 		count &= 0xfff
-		const max = 1 << 16
-		b := reading(max, hostile.Batch{
+		const most = 1 << 16
+		b := reading(most, hostile.Batch{
 			Codec: kgo.CompressionCodecType(codec & 7), Records: body, Count: count,
 		})
 		next := int64(0)
@@ -259,14 +259,14 @@ func FuzzBatches(f *testing.F) {
 		if b.next != int64(count) {
 			t.Fatalf("it goes on at %d, want %d", b.next, count)
 		}
-		d, err := newInflater(max)
+		d, err := newInflater(most)
 		if err != nil {
 			t.Fatal(err)
 		}
 		out, err := d.Decompress(body, kgo.CompressionCodecType(codec&7))
 		if err == nil && codec&7 != 0 {
-			if len(out) > max {
-				t.Fatalf("%d bytes of at most %d", len(out), max)
+			if len(out) > most {
+				t.Fatalf("%d bytes of at most %d", len(out), most)
 			}
 			d.put(out)
 		}
@@ -276,9 +276,9 @@ func FuzzBatches(f *testing.F) {
 	})
 }
 
-func testInflater(t *testing.T, max int) *inflater {
+func testInflater(t *testing.T, most int) *inflater {
 	t.Helper()
-	d, err := newInflater(max)
+	d, err := newInflater(most)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,10 +286,10 @@ func testInflater(t *testing.T, max int) *inflater {
 }
 
 // reading reads one batch.
-func reading(max int, b hostile.Batch) *batches {
+func reading(most int, b hostile.Batch) *batches {
 	b.Time = time.UnixMilli(0)
 	rp := &kmsg.FetchResponseTopicPartition{RecordBatches: b.Encode()}
-	return newBatches(tp{"events", 0}, rp, 0, max)
+	return newBatches(tp{"events", 0}, rp, 0, most)
 }
 
 func all(t *testing.T, b *batches) []*piece {

@@ -370,6 +370,8 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 	}
 	t.confirmed, t.touched, t.swept = t.pending, false, t.sweep
 	t.box.reset()
+	t.decided = false
+	t.scanned.Shrink()
 	for offset := range t.poison {
 		if offset < t.next {
 			delete(t.poison, offset) // it is a dead letter now

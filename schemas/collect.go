@@ -110,11 +110,15 @@ func (c *Codec) collect(before, after string, p path, value []byte, sc *Scanned)
 	}
 	text := sc.text(value, s)
 	for {
-		sc.made = append(sc.made, before...)
-		sc.made = appendText(sc.made, text)
-		sc.made = append(sc.made, after...)
-		if made := sc.collected(n, collectedTextBytesMax); made != nil {
-			return made
+		if len(text) > collectedTextBytesMax {
+			sc.Notes |= NoteCollectedLong // it is no shorter when it is written out
+		} else {
+			sc.made = append(sc.made, before...)
+			sc.made = appendText(sc.made, text)
+			sc.made = append(sc.made, after...)
+			if made := sc.collected(n, collectedTextBytesMax); made != nil {
+				return made
+			}
 		}
 		i := bytes.IndexAny(text, "?#")
 		if i < 0 {

@@ -21,6 +21,7 @@ const (
 	faultControl        // a control character in a string
 	faultUTF8           // a string that is not UTF-8
 	faultDepth          // nested deeper than allowed
+	faultEdits          // more session members than are taken note of
 )
 
 var faultTexts = [...]string{
@@ -35,6 +36,7 @@ var faultTexts = [...]string{
 	faultControl:  "control character in a string",
 	faultUTF8:     "not UTF-8",
 	faultDepth:    "nested too deeply",
+	faultEdits:    "too many session members",
 }
 
 func (f fault) String() string { return faultTexts[f] }

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"math/bits"
+	"slices"
 )
 
 // slot is where a value was found: its first byte, the offset of that and the one behind its end.
@@ -33,6 +34,10 @@ const (
 	editEnd                    // the end of an object or array that session members belong into
 	editNull                   // a null in the place of such a one
 )
+
+// editsMax bounds what an event can make us remember: an object of a name that comes again has its
+// members written or removed each time. A usual event has some ten.
+const editsMax = 1 << 14
 
 // reader is a checker that keeps where the values of its paths are. It is reused: no read after
 // the first few allocates.
@@ -130,9 +135,14 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 		if i = past(b, i); i >= len(b) {
 			return r.fail(i, faultEnd)
 		}
-		if child != 0 && r.trie[child].owned {
-			r.edits = append(r.edits, edit{kind: editMember, node: int32(child), sep: int32(sep),
-				key: int32(key), start: int32(start), end: int32(last), after: int32(i)})
+		if child != 0 {
+			if r.trie[child].owned {
+				r.edits = append(r.edits, edit{kind: editMember, node: int32(child), sep: int32(sep),
+					key: int32(key), start: int32(start), end: int32(last), after: int32(i)})
+			}
+			if len(r.edits) > editsMax {
+				return r.fail(start, faultEdits)
+			}
 		}
 		if b[i] == '}' {
 			break
@@ -213,7 +223,7 @@ func (r *reader) memberSlow(b []byte, i int, n *node) (child, behind int) {
 	}
 	name := b[i : end-1]
 	if r.escaped {
-		r.name = unquote(r.name[:0], name)
+		r.name = unquote(slices.Grow(r.name[:0], len(name)), name)
 		name = r.name
 	}
 	return n.find(head(name), name), end

@@ -21,6 +21,8 @@ type Scanned struct {
 	reader   reader
 	avro     avroScan
 	scratch  []byte // texts with their escapes decoded
+	largeOf  *byte  // a long string of the event whose text is in large
+	large    []byte
 	made     []byte // what sessions collect
 	campaign []campaignMember
 	asked    [][]byte // texts of the places that rules ask, where they hold escapes
@@ -63,6 +65,14 @@ func (n ScanNotes) String() string {
 	return "unknown"
 }
 
+// Shrink gives memory back that large events have made a scan take. What was scanned is no more.
+func (sc *Scanned) Shrink() {
+	if cap(sc.scratch)+cap(sc.made)+cap(sc.reader.name) > 4*scratchBytesMax {
+		sc.scratch, sc.made, sc.reader.name = nil, nil, nil
+	}
+	sc.value, sc.largeOf, sc.large = nil, nil, nil
+}
+
 // Scan reads an event in one strict pass. A nil result means that sc holds it.
 func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput {
 	if len(value) > c.limits.Record {
@@ -75,8 +85,11 @@ func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput {
 	r := &sc.reader
 	c.prepare(r)
 	if !r.read(value) {
-		if r.fault == faultDepth {
+		switch r.fault {
+		case faultDepth:
 			return bad(Limit, "more than %d objects and arrays open at byte %d", r.depthMax, r.at)
+		case faultEdits:
+			return bad(Limit, "%s, more than %d, at byte %d", r.fault, editsMax, r.at)
 		}
 		return bad(Malformed, "%s at byte %d", r.fault, r.at)
 	}
@@ -104,6 +117,7 @@ func (c *Codec) scanEvent(value []byte, rec Record, sc *Scanned) *BadInput {
 		}
 	}
 	sc.Event, sc.Notes, sc.scratch = session.Event{}, 0, sc.scratch[:0]
+	sc.largeOf, sc.large = nil, nil
 	if b := c.scanKey(value, rec.Key, sc); b != nil {
 		return b
 	}
@@ -240,9 +254,25 @@ func (sc *Scanned) text(value []byte, s *slot) []byte {
 	if !s.escaped || s.raw {
 		return content
 	}
+	if len(content) > scratchBytesMax {
+		return sc.largeText(content)
+	}
 	n := len(sc.scratch)
 	sc.scratch = unquote(sc.scratch, content)
 	return sc.scratch[n:len(sc.scratch):len(sc.scratch)]
+}
+
+// scratchBytesMax is the longest text that is decoded into memory which is kept.
+const scratchBytesMax = 64 << 10
+
+// largeText decodes a long string into memory of its own: no longer than it was, where a buffer
+// that grows would take several times as much. One that is asked for twice, as a URL is, is decoded
+// once.
+func (sc *Scanned) largeText(content []byte) []byte {
+	if sc.largeOf != &content[0] {
+		sc.largeOf, sc.large = &content[0], unquote(make([]byte, 0, len(content)), content)
+	}
+	return sc.large
 }
 
 // isBlank reports whether a text names nobody: it is empty, white space, null, undefined or the
