@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/twmb/franz-go/pkg/sr"
 )
@@ -63,7 +64,12 @@ const (
 func classify(what, at string, err error) *Error {
 	e := &Error{Kind: Unreachable, What: what, At: at, Cause: err}
 	var resp *sr.ResponseError
-	if !errors.As(err, &resp) {
+	var sent *url.Error
+	switch {
+	case errors.As(err, &sent):
+		e.Cause = sent.Err // At has the address already
+		return e
+	case !errors.As(err, &resp):
 		return e
 	}
 	e.Cause = answer(resp)
