@@ -23,8 +23,7 @@ func (a *app) schemaCommand() *cobra.Command {
 			"their sessions, as run registers it for events of the schema in a file or, by its id, in the\n" +
 			"registry.",
 		Example: "  sessionizer schema visit-ended > visit_ended.avsc\n" +
-			"  sessionizer schema session --json-schema\n" +
-			"  sessionizer schema --output-of event.avsc",
+			"  sessionizer schema session --json-schema",
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string,
 			cobra.ShellCompDirective) {
