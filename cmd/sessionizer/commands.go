@@ -15,6 +15,7 @@ func (a *app) commands() []*cobra.Command {
 		a.stampCommand(),
 		a.testCommand(),
 		a.topicsCommand(),
+		a.verifyCommand(),
 		a.versionCommand(),
 	}
 }

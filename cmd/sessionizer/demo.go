@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"sessionizer/internal/audit"
+	"sessionizer/internal/audit/setup"
 	"sessionizer/internal/config"
 	"sessionizer/internal/demo"
 )
@@ -57,13 +56,8 @@ func (a *app) demo(ctx context.Context, o demo.Config, asJSON bool) error {
 	if o.Processor, err = processorConfig(cfg, log); err != nil {
 		return err
 	}
-	o.Audit = audit.Config{
-		TimeoutMs:         max(cfg.Session.Timeout, cfg.Session.MobileTimeout).Milliseconds(),
-		OutOfOrderMs:      cfg.Time.OutOfOrder.Milliseconds(),
-		FutureToleranceMs: cfg.Time.FutureTolerance.Milliseconds(),
-		Indexed: slices.ContainsFunc(cfg.Output.Fields, func(field string) bool {
-			return field == "standard" || field == "full" || field == "eventIndex"
-		}),
+	if o.Audit, err = setup.From(cfg); err != nil {
+		return err
 	}
 	screen := newDemoScreen(a.stderr, &o)
 	o.Watch, o.Halt = screen.show, a.halt
@@ -204,7 +198,7 @@ func writeVerdict(w io.Writer, v *demo.Verdict) error {
 		b.WriteByte('\n')
 	}
 	for _, finding := range v.Findings {
-		b.WriteString("  " + finding + "\n")
+		b.WriteString("  " + finding.String() + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -80,7 +80,9 @@ func TestWriteVerdict_IsATableWithTheFindings(t *testing.T) {
 	var out bytes.Buffer
 	err := writeVerdict(&out, &demo.Verdict{Crashes: 7, Struck: 6, Report: audit.Report{
 		EventsIn: 240_118, EventsOut: 240_002, DeadLetters: 116, Sessions: 31_020, Visits: 30_500,
-		Open: 500, Merged: 20, Lost: 1, Findings: []string{"lost: input events@3 is not in the output"},
+		Open: 500, Merged: 20, Lost: 1, Findings: []audit.Finding{
+			{Check: audit.CheckLost, Topic: "events", Offset: 3, What: "it has no outcome"},
+		},
 	}})
 	want := `events in       240,118
 events out      240,002
@@ -91,7 +93,7 @@ crashes               7  6 in an open transaction
 lost                  1
 doubled               0
 wrong                 0
-  lost: input events@3 is not in the output
+  lost: events/0@3: it has no outcome
 `
 	if err != nil || out.String() != want {
 		t.Fatalf("%v\n%s", err, out.String())

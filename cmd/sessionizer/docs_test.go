@@ -24,7 +24,7 @@ func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
 	for _, name := range []string{"README.md", "OPERATING.md", "docs/testing.md",
-		"docs/schemas.md"} {
+		"docs/schemas.md", "docs/verify.md"} {
 		texts[name] = read(t, repository, name)
 	}
 	return texts

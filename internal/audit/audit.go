@@ -1,15 +1,17 @@
-// Package audit proves from the topics alone what a sessionizer did to the
-// events: none lost, none doubled, none wrong. It reads what any consumer can
-// read and shares no code with the engine: it folds the events again, by hand,
-// and compares.
+// Package audit proves from the topics alone what a sessionizer did to the events: none lost, none
+// doubled, none wrong. It reads what any consumer can read and shares no code with the engine: it
+// reads the payloads, evaluates the rules and folds the sessions once more, by hand, and compares.
+//
+// It goes through the partitions one after the other. A first pass (match.go) runs along input,
+// output and visits at the same time, gives every record of the input its outcome, and sets aside
+// what the sessions of a key depend on (fact.go), by the hash of the key. A second pass (judge.go)
+// holds each key's facts, in the order in which things were decided, against the semantics.
 package audit
 
 import (
-	"encoding/binary"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"hash/maphash"
-	"strconv"
-	"strings"
 )
 
 // Record is a record of a topic.
@@ -28,197 +30,145 @@ type Header struct {
 	Value []byte
 }
 
-// Config is what the auditor has to know of the sessionizer's configuration.
-type Config struct {
-	// TimeoutMs is the greatest timeout a session can have. A visit has to be
-	// ended once the watermark is beyond its last event by more than that.
-	TimeoutMs         int64
-	OutOfOrderMs      int64
-	FutureToleranceMs int64
-	// Started says that every session has a Visit Started record.
-	Started bool
-	// Indexed says that the output has eventIndex on every event that a session counts: those that
-	// have an id without it are attached, or duplicates.
-	Indexed bool
-	// Headers says that events of the output name their session in headers too.
-	Headers bool
-	// Dropped reports whether an event of the input, by its value, has to be missing in the output;
-	// nil: none has.
-	Dropped func(value []byte) bool
+// Check names what is held against the topics.
+type Check string
+
+// The checks.
+const (
+	CheckLost         Check = "lost"          // a record of the input has no outcome
+	CheckDoubled      Check = "doubled"       // a record of the input came out more than once
+	CheckStranger     Check = "stranger"      // a record of the output is none of the input
+	CheckOrder        Check = "order"         // events come out in another order
+	CheckKey          Check = "key"           // the record key changed
+	CheckHeaders      Check = "headers"       // the headers changed, or name another session
+	CheckTimestamp    Check = "timestamp"     // the record timestamp changed
+	CheckPayload      Check = "payload"       // something else than the session changed
+	CheckDropped      Check = "dropped"       // an event that has to be dropped came out
+	CheckDeadLetter   Check = "dead-letter"   // a dead letter that should be none, or is ill-formed
+	CheckSession      Check = "session"       // an event is in another session than the rules say
+	CheckReused       Check = "id-reused"     // an id was given twice
+	CheckUUID         Check = "uuid"          // the uuid is not the id's
+	CheckStart        Check = "start"         // the start flag
+	CheckIndex        Check = "index"         // the session's number
+	CheckEventIndex   Check = "event-index"   // the event's number
+	CheckPreviousID   Check = "previous-id"   // the session before
+	CheckFields       Check = "fields"        // another field of the stamp
+	CheckVisit        Check = "visit"         // a record about a visit that should not be
+	CheckVisitMissing Check = "visit-missing" // a Visit Ended that is due is not there
+	CheckVisitDoubled Check = "visit-doubled" // one is there again
+	CheckVisitOrder   Check = "visit-order"   // they are not in the order of decision
+	CheckRevision     Check = "revision"      // a revision is left out
+	CheckTotals       Check = "totals"        // a Visit Ended says something else than the events
+	CheckMerged       Check = "merged"        // a merge that is none
+	CheckEarly        Check = "early"         // a visit ended before it was due
+	CheckStarted      Check = "visit-started" // a Visit Started is missing, doubled or wrong
+	CheckOffsets      Check = "offsets"       // the committed offset is behind what is in the output
+)
+
+// Finding is a violation, at a record.
+type Finding struct {
+	Check     Check  `json:"check"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`        // -1: of no record
+	Key       string `json:"key,omitempty"` // a hash of the event's key
+	What      string `json:"what"`
+}
+
+func (f Finding) String() string {
+	key := ""
+	if f.Key != "" {
+		key = " key " + f.Key
+	}
+	return fmt.Sprintf("%s: %s/%d@%d%s: %s", f.Check, f.Topic, f.Partition, f.Offset, key, f.What)
 }
 
 // Report is the verdict.
 type Report struct {
-	EventsIn    int64 `json:"eventsIn"` // records of the input topics
+	EventsIn    int64 `json:"eventsIn"` // records of the input topics up to the frontier
 	EventsOut   int64 `json:"eventsOut"`
 	DeadLetters int64 `json:"deadLetters"`
-	Dropped     int64 `json:"dropped,omitempty"`
-	Sessions    int64 `json:"sessions"`           // ids that are in the output
-	Visits      int64 `json:"visits"`             // Visit Ended records
-	Started     int64 `json:"started,omitempty"`  // Visit Started records
-	Attached    int64 `json:"attached,omitempty"` // events that no session counts as its own
-	Merged      int64 `json:"merged"`             // sessions that others took in
-	Open        int64 `json:"open"`               // sessions whose end is not due at the end of the input
-	Lost        int64 `json:"lost"`
-	Doubled     int64 `json:"doubled"`
-	Wrong       int64 `json:"wrong"`
-	// Findings are the first findingsMax of what was lost, doubled or wrong.
-	Findings []string `json:"findings,omitempty"`
+	Dropped     int64 `json:"dropped"`     // as the rules or the deduplication ask for
+	Sessions    int64 `json:"sessions"`    // ids that began
+	Sessionless int64 `json:"sessionless"` // events without a session, as the rules ask for
+	Visits      int64 `json:"visits"`      // Visit Ended records
+	Started     int64 `json:"started"`     // Visit Started records
+	Attached    int64 `json:"attached"`    // events that no session counts as its own
+	Merged      int64 `json:"merged"`      // sessions that others took in
+	Open        int64 `json:"open"`        // sessions whose end is not due at the frontier
+	Due         int64 `json:"due"`         // sessions whose end is due and was not yet to be seen
+	Unproved    int64 `json:"unproved"`    // events whose session could not be held against the rules
+
+	// Lost, Doubled and Wrong count all findings.
+	Lost    int64 `json:"lost"`
+	Doubled int64 `json:"doubled"`
+	Wrong   int64 `json:"wrong"`
+	// Checks counts them by their check. Findings are the first of each, findingsMax at most.
+	Checks   map[Check]int64 `json:"checks"`
+	Findings []Finding       `json:"findings,omitempty"`
+	// NotProvable says what the topics cannot tell, and why.
+	NotProvable []string `json:"notProvable,omitempty"`
 }
 
 // Clean says that nothing was found.
 func (r *Report) Clean() bool { return r.Lost == 0 && r.Doubled == 0 && r.Wrong == 0 }
 
-// findingsMax bounds the report of a run that went wrong everywhere.
-const findingsMax = 20
+// findingsMax bounds the findings of one check that a report shows.
+const findingsMax = 10
 
-// verdict is the kind of a finding.
-type verdict string
-
-const (
-	lost    verdict = "lost"
-	doubled verdict = "doubled"
-	wrong   verdict = "wrong"
-)
-
-func (r *Report) find(v verdict, format string, args ...any) {
-	switch v {
-	case lost:
+func (r *Report) find(f Finding) {
+	switch f.Check {
+	case CheckLost, CheckVisitMissing:
 		r.Lost++
-	case doubled:
+	case CheckDoubled, CheckVisitDoubled:
 		r.Doubled++
-	case wrong:
+	default:
 		r.Wrong++
 	}
-	if len(r.Findings) < findingsMax {
-		r.Findings = append(r.Findings, string(v)+": "+fmt.Sprintf(format, args...))
+	if r.Checks == nil {
+		r.Checks = map[Check]int64{}
+	}
+	if r.Checks[f.Check]++; r.Checks[f.Check] <= findingsMax {
+		r.Findings = append(r.Findings, f)
 	}
 }
 
-// Auditor takes all dead letters first, then one partition number after the
-// other: its input, its output, its visits, and EndPartition.
-type Auditor struct {
-	config Config
-	report Report
-	seed   maphash.Seed
-	dead   map[place]*deadLetter
-	part   *partition
-	buffer []byte
-}
-
-// place is where a record of the input lies.
-type place struct {
-	topic     string
-	partition int32
-	offset    int64
-}
-
-func (p place) String() string { return fmt.Sprintf("%s/%d@%d", p.topic, p.partition, p.offset) }
-
-// deadLetter is what the dead-letter topic holds of a record of the input.
-type deadLetter struct {
-	sum     uint64
-	records int
-	seen    bool // the input has the record
-}
-
-// New prepares an audit.
-func New(c Config) *Auditor {
-	a := &Auditor{config: c, seed: maphash.MakeSeed(), dead: map[place]*deadLetter{}}
-	a.part = a.newPartition()
-	return a
-}
-
-// Report ends the audit and returns the verdict.
-func (a *Auditor) Report() Report {
-	for p, d := range a.dead {
-		if !d.seen {
-			a.report.find(wrong, "a dead letter names %v, which is not in the input", p)
+// note says once what cannot be proved.
+func (r *Report) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	for _, n := range r.NotProvable {
+		if n == text {
+			return
 		}
 	}
-	return a.report
+	r.NotProvable = append(r.NotProvable, text)
 }
 
-// errorHeaders begin the names of the headers that a dead letter has more than
-// its record.
-const errorHeaders = "__sessionizer.errors."
-
-// redrivenHeader is the only header of a record that says which dead letters
-// before it were sent back to the input, where each is a record like any other.
-const redrivenHeader = "__sessionizer.redriven"
-
-// DeadLetter takes a record of the dead-letter topic.
-func (a *Auditor) DeadLetter(r *Record) {
-	if len(r.Key)+len(r.Value) == 0 && len(r.Headers) == 1 && r.Headers[0].Key == redrivenHeader {
-		return
+// left counts a session whose last change no visit tells of.
+func (r *Report) left(j *judge, s *session, f *fact, watermark int64) {
+	switch {
+	case !s.open:
+	case watermark <= j.f.due(s):
+		r.Open++
+	case j.f.Settled && !j.gaps:
+		last := *f
+		last.offset = s.last.offset
+		j.find(CheckVisitMissing, &last, "visit #%d is due since %s and has no record of its last change",
+			s.index, timeText(j.f.due(s)))
+	default:
+		r.Due++
 	}
-	a.report.DeadLetters++
-	at := place{partition: -1, offset: -1}
-	plain := *r
-	plain.Headers = nil
-	for _, h := range r.Headers {
-		name, ok := strings.CutPrefix(h.Key, errorHeaders)
-		if !ok {
-			plain.Headers = append(plain.Headers, h)
-			continue
-		}
-		n, err := strconv.ParseInt(string(h.Value), 10, 64)
-		switch {
-		case name == "topic":
-			at.topic = string(h.Value)
-		case name == "partition" && err == nil:
-			at.partition = int32(n)
-		case name == "offset" && err == nil:
-			at.offset = n
-		}
-	}
-	if at.topic == "" || at.partition < 0 || at.offset < 0 {
-		a.report.find(wrong, "the dead letter %s/%d@%d does not say where it is from",
-			r.Topic, r.Partition, r.Offset)
-		return
-	}
-	if d := a.dead[at]; d != nil {
-		d.records++
-		a.report.find(doubled, "%v is %d times among the dead letters", at, d.records)
-		return
-	}
-	a.dead[at] = &deadLetter{sum: a.sum(&plain, r.Value), records: 1}
 }
 
-// sum is a checksum of a record and of what its value comes to without the
-// session: key, timestamp, headers and every byte that must not change.
-func (a *Auditor) sum(r *Record, value []byte) uint64 {
-	b := a.buffer[:0]
-	b = binary.AppendVarint(b, r.TimestampMs)
-	b = appendCounted(b, r.Key)
-	for _, h := range r.Headers {
-		if a.config.Headers && isSessionHeader(h.Key) {
-			continue
-		}
-		b = appendCounted(b, []byte(h.Key))
-		b = appendCounted(b, h.Value)
+func (v *visit) count() int64 {
+	if v.begins {
+		return 0
 	}
-	b = append(b, 0) // no header begins with a nil key
-	b = appendCounted(b, value)
-	a.buffer = b
-	return maphash.Bytes(a.seed, b)
+	return 1
 }
 
-// The headers that name a session.
-const (
-	headerID    = "session-id"
-	headerStart = "session-start"
-	headerIndex = "session-index"
-)
-
-func isSessionHeader(name string) bool {
-	return name == headerID || name == headerStart || name == headerIndex
-}
-
-// appendCounted appends bytes and their number; nil is not the same as empty.
-func appendCounted(b, text []byte) []byte {
-	if text == nil {
-		return append(b, 0)
-	}
-	return append(binary.AppendUvarint(b, uint64(len(text))+1), text...)
+// hashText names a key without telling it.
+func hashText(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:6])
 }

@@ -31,7 +31,7 @@ type Config struct {
 	// Processor is the pipeline. Brokers, Dial, Halt, UntilEnd, StateDir and
 	// State.FS are the demo's own.
 	Processor processor.Config
-	Audit     audit.Config // Started and Headers are as the pipeline is
+	Audit     audit.Config // of the same configuration
 
 	// Network replaces the loopback interface; nil: it is used. Tests run the
 	// demo in virtual time.
@@ -151,7 +151,6 @@ func Run(ctx context.Context, c Config) (*Verdict, error) {
 	c.Processor.Brokers = cluster.ListenAddrs()
 	c.Processor.StateDir = "state"
 	c.Processor.State.Cache = stateCache
-	c.Audit.Started, c.Audit.Headers = c.Processor.Rules.Started, c.Processor.Headers
 	d := &demo{
 		config: c, random: rand.New(rand.NewPCG(c.Seed, 2)), begun: time.Now(),
 	}
@@ -221,11 +220,19 @@ func (d *demo) work(ctx, whole context.Context) (audit.Report, error) {
 		return audit.Report{}, fmt.Errorf("drain the input: %w", err)
 	}
 	d.phase.Store(Auditing)
-	p := &d.config.Processor
-	return audit.Run(whole, d.config.Audit, audit.Topics{
-		Client: d.connect(),
-		Input:  p.Input, Output: p.Output, Visits: p.Visits, DeadLetters: p.DeadLetters,
-	})
+	return d.audit(whole)
+}
+
+// audit reads the topics when nobody writes any more and every visit that is due has ended.
+func (d *demo) audit(ctx context.Context) (audit.Report, error) {
+	c := d.config.Audit
+	c.Settled = true
+	log, err := audit.OpenKafka(ctx, d.newClient, d.config.Processor.Group, c.Topics)
+	if err != nil {
+		return audit.Report{}, fmt.Errorf("audit: %w", err)
+	}
+	defer log.Close()
+	return audit.Run(ctx, c, log)
 }
 
 // connect is how every client of the demo but the processor reaches the broker.
@@ -234,6 +241,10 @@ func (d *demo) connect(more ...kgo.Opt) []kgo.Opt {
 		kgo.SeedBrokers(d.config.Processor.Brokers...), kgo.Dialer(d.config.Network.DialContext),
 		kgo.DisableClientMetrics(),
 	}, more...)
+}
+
+func (d *demo) newClient(more ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(d.connect(more...)...)
 }
 
 // createTopics makes the input, whose records are as old as the customers'

@@ -4,7 +4,6 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -14,29 +13,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"sessionizer/internal/audit"
+	"sessionizer/internal/audit/setup"
+	"sessionizer/internal/config"
 	"sessionizer/processor"
-	"sessionizer/schemas"
-	"sessionizer/session"
 )
 
 // The demo is the first thing a user sees, and the only place where the real
 // processor, its crashes and the auditor meet on every run. Its minutes are
 // virtual here.
 
-func demoConfig(t *testing.T) Config {
+func demoConfig(t *testing.T, yaml string) Config {
 	t.Helper()
-	rules := session.DefaultRules()
-	if err := rules.Compile(); err != nil {
-		t.Fatal(err)
-	}
-	profile, err := schemas.LoadProfile("krenalis")
+	c, _, err := config.Load(config.Sources{
+		File: "demo.yaml", Offline: true, Hostname: func() (string, error) { return "demo", nil },
+		ReadFile: func(string) ([]byte, error) { return []byte(yaml), nil },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	codec, err := schemas.NewCodec(schemas.Config{
-		Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000,
-	})
+	rules, err := c.SessionRules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec, err := c.Codec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	audited, err := setup.From(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,18 +47,19 @@ func demoConfig(t *testing.T) Config {
 		Seed: 1, Rate: 1000, Network: &kfake.VirtualNetwork{},
 		Processor: processor.Config{
 			Group: "sessionizer", Instance: "demo", SessionTimeout: 10 * time.Second,
-			TransactionTimeout: 10 * time.Second, Input: []string{"events"}, Output: "sessionized",
-			Visits: "visits", DeadLetters: "dead", Compression: kgo.SnappyCompression(), Rules: &rules,
+			TransactionTimeout: 10 * time.Second, Input: c.Input.Topics, Output: c.Output.Topic,
+			Visits: c.Visits.Topic, DeadLetters: c.DeadLetters.Topic, Headers: c.Output.Headers,
+			Compression: kgo.SnappyCompression(), Rules: rules,
 			Codec: codec, IdleAfter: 10 * time.Second, CommitInterval: 200 * time.Millisecond,
 			Lanes: 2, Log: zap.NewNop(),
 		},
-		Audit: audit.Config{TimeoutMs: 1_800_000, OutOfOrderMs: 60_000, FutureToleranceMs: 60_000},
+		Audit: audited,
 	}
 }
 
 func TestRun_CrashesAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := demoConfig(t)
+		c := demoConfig(t, `{}`)
 		c.For = 12 * time.Second
 		phases := map[Phase]int{}
 		c.Watch = func(s Status) { phases[s.Phase]++ }
@@ -80,37 +84,9 @@ func TestRun_CrashesAndLosesNothing(t *testing.T) {
 // they touch, screens go nowhere.
 func TestRun_RulesHoldThroughCrashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := demoConfig(t)
+		c := demoConfig(t, `{output: {headers: true}, visits: {started: true}, rules: [
+			{when: {type: identify}, class: attach}, {when: {type: screen}, drop: true}]}`)
 		c.For = 8 * time.Second
-		profile, err := schemas.LoadProfile("krenalis")
-		if err != nil {
-			t.Fatal(err)
-		}
-		is := func(text string) schemas.Match {
-			return schemas.Match{Conditions: []schemas.Condition{{
-				Path: "type", Test: schemas.TestOneOf,
-				Values: []schemas.Value{{Kind: schemas.ValueString, Text: text}},
-			}}}
-		}
-		c.Processor.Codec, err = schemas.NewCodec(schemas.Config{
-			Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000,
-			Rules: []schemas.Match{is("identify"), is("screen")},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules := *c.Processor.Rules
-		rules.Effects = []session.Effect{{Class: session.ClassAttach}, {Drop: true}}
-		rules.Started = true
-		if err := rules.Compile(); err != nil {
-			t.Fatal(err)
-		}
-		c.Processor.Rules, c.Processor.Headers = &rules, true
-		c.Audit.Indexed = true
-		c.Audit.Dropped = func(value []byte) bool {
-			var e struct{ Type string }
-			return json.Unmarshal(value, &e) == nil && e.Type == "screen"
-		}
 		v, err := Run(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
@@ -127,7 +103,7 @@ func TestRun_RulesHoldThroughCrashes(t *testing.T) {
 
 func TestRun_AHaltEndsItAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := demoConfig(t)
+		c := demoConfig(t, `{}`)
 		c.For = time.Hour
 		halt := make(chan struct{})
 		c.Halt = halt

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"sessionizer/internal/audit"
+	"sessionizer/internal/audit/setup"
+	"sessionizer/processor"
+)
+
+// verifyOptions are the flags of verify.
+type verifyOptions struct {
+	asJSON   bool
+	settled  bool
+	showKeys bool
+	spillDir string
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	var o verifyOptions
+	c := command(&cobra.Command{
+		Use:   "verify",
+		Short: "Prove from the topics that nothing was lost, doubled or wrong",
+		Long: "Reads the input, output, visits and dead-letter topics as any consumer of committed records\n" +
+			"does, up to the group's committed offsets as they are now, and holds the output against the\n" +
+			"configuration: every event has exactly one outcome, nothing but its session changed, and\n" +
+			"every session and every Visit Ended is what the rules make of the events. The topics may go\n" +
+			"on moving. It changes nothing. Exit code 1: a violation was found.",
+		Args: cobra.NoArgs,
+	}, func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context(), &o) })
+	flags := c.Flags()
+	flags.BoolVar(&o.asJSON, "json", false, "report as JSON")
+	flags.BoolVar(&o.settled, "settled", false,
+		"the pipeline has come to rest, run --until-end has ended, say: a visit that is due and missing is lost")
+	flags.BoolVar(&o.showKeys, "show-keys", false,
+		"name the keys and ids of events in findings; else keys are hashed")
+	flags.StringVar(&o.spillDir, "temp-dir", "",
+		"where to put what does not fit into memory (default "+os.TempDir()+")")
+	return c
+}
+
+func (a *app) verify(ctx context.Context, o *verifyOptions) error {
+	cfg, log, err := a.load(false)
+	if err != nil {
+		return err
+	}
+	if cfg.Input.Format == "avro" || cfg.Visits.Format == "avro" {
+		return usageError{fmt.Errorf("verify: input.format is %s and visits.format is %s: it reads JSON",
+			cfg.Input.Format, cfg.Visits.Format)}
+	}
+	p, err := processorConfig(cfg, log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)))
+	if err != nil {
+		return err
+	}
+	c, err := setup.From(cfg)
+	if err != nil {
+		return err
+	}
+	c.Settled, c.ShowKeys, c.SpillDir = o.settled, o.showKeys, o.spillDir
+	topics, err := openTopics(ctx, &p, c.Topics)
+	if err != nil {
+		return fmt.Errorf("verify: brokers %v: %w", p.Brokers, err)
+	}
+	defer topics.Close()
+	show := newProgress(a.stderr, nil, nil)
+	c.Progress = show.records(topics.Records())
+	report, err := audit.Run(ctx, c, topics)
+	show.end()
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	if o.asJSON {
+		err = writeJSON(a.stdout, report)
+	} else {
+		err = writeReport(a.stdout, &report)
+	}
+	if err == nil && !report.Clean() {
+		err = fmt.Errorf("verify: %d lost, %d doubled, %d wrong", report.Lost, report.Doubled,
+			report.Wrong)
+	}
+	return err
+}
+
+// openTopics takes the frontier of the topics.
+func openTopics(ctx context.Context, p *processor.Config, t audit.Topics) (*audit.Kafka, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	connect := func(more ...kgo.Opt) (*kgo.Client, error) { return processor.Client(p, more...) }
+	return audit.OpenKafka(ctx, connect, p.Group, t)
+}
+
+// records returns what shows how many records were read, of how many.
+func (p *progress) records(total int64) func(done int64) {
+	if p == nil {
+		return nil
+	}
+	return func(done int64) {
+		if now := time.Now(); done%1024 == 0 && now.Sub(p.shown) >= progressEvery {
+			p.shown = now
+			p.draw(fmt.Sprintf("%3d %%  %s of about %s records", min(100*done/max(total, 1), 100),
+				grouped(done), grouped(total)))
+		}
+	}
+}
+
+// writeReport tells people.
+func writeReport(w io.Writer, r *audit.Report) error {
+	var b strings.Builder
+	for _, row := range []struct {
+		name string
+		n    int64
+		note string
+	}{
+		{"events in", r.EventsIn, "up to the committed offsets"},
+		{"events out", r.EventsOut, ""},
+		{"dead letters", r.DeadLetters, ""},
+		{"dropped", r.Dropped, "by the rules or as duplicates"},
+		{"sessions", r.Sessions, fmt.Sprintf("%s still open, %s merged into others", grouped(r.Open),
+			grouped(r.Merged))},
+		{"visits ended", r.Visits, "revisions included"},
+		{"visits due", r.Due, "and not there yet: run ends them"},
+		{"not proved", r.Unproved, "events whose session's past is not in the topics"},
+		{"lost", r.Lost, ""}, {"doubled", r.Doubled, ""}, {"wrong", r.Wrong, ""},
+	} {
+		if row.n == 0 && (row.name == "visits due" || row.name == "not proved") {
+			continue
+		}
+		fmt.Fprintf(&b, "%-13s %9s", row.name, grouped(row.n))
+		if row.note != "" {
+			b.WriteString("  " + row.note)
+		}
+		b.WriteByte('\n')
+	}
+	for _, what := range r.NotProvable {
+		b.WriteString("not provable: " + what + "\n")
+	}
+	for _, check := range slices.Sorted(maps.Keys(r.Checks)) {
+		fmt.Fprintf(&b, "\n%s: %s\n", check, grouped(r.Checks[check]))
+		for _, f := range r.Findings {
+			if f.Check == check {
+				b.WriteString("  " + strings.TrimPrefix(f.String(), string(check)+": ") + "\n")
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,308 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// visit is a Visit Ended record, or a Visit Started record, which has the form of one.
+type visit struct {
+	begins                                 bool
+	source, anonymous, topic               string
+	id, uuid, previous, reason, into       string
+	user, firstUser, firstEvent, lastEvent string
+	entry, exit, referrer                  string
+	campaign, context                      string
+
+	partition, decidedAt              int64
+	firstOffset, lastOffset           int64
+	index, revision                   int64
+	startedMs, endedMs, durationMs    int64
+	activeMs, timeoutMs, amendableMs  int64 // noTime: no amendableUntil
+	events, pages, screens, tracks    int64
+	late, duplicates, attached        int64
+	foreground, background, timestamp int64 // timestamp is the record's
+}
+
+func (v *visit) fields() []*string {
+	return []*string{&v.source, &v.anonymous, &v.topic, &v.id, &v.uuid, &v.previous, &v.reason,
+		&v.into, &v.user, &v.firstUser, &v.firstEvent, &v.lastEvent, &v.entry, &v.exit, &v.referrer,
+		&v.campaign, &v.context}
+}
+
+func (v *visit) numbers() []*int64 {
+	return []*int64{&v.partition, &v.decidedAt, &v.firstOffset, &v.lastOffset, &v.index, &v.revision,
+		&v.startedMs, &v.endedMs, &v.durationMs, &v.activeMs, &v.timeoutMs, &v.amendableMs, &v.events,
+		&v.pages, &v.screens, &v.tracks, &v.late, &v.duplicates, &v.attached, &v.foreground,
+		&v.background, &v.timestamp}
+}
+
+// visitJSON is the form of the records.
+type visitJSON struct {
+	Type        string `json:"type"`
+	Event       string `json:"event"`
+	MessageID   string `json:"messageId"`
+	AnonymousID string `json:"anonymousId"`
+	UserID      string `json:"userId"`
+	FirstUserID string `json:"firstUserId"`
+	Source      string `json:"source"`
+	Session     struct {
+		ID         json.RawMessage `json:"id"`
+		UUID       string          `json:"uuid"`
+		Index      int64           `json:"index"`
+		PreviousID json.RawMessage `json:"previousId"`
+	} `json:"session"`
+	Reason         string           `json:"reason"`
+	Revision       int64            `json:"revision"`
+	MergedInto     json.RawMessage  `json:"mergedInto"`
+	StartedAt      time.Time        `json:"startedAt"`
+	EndedAt        time.Time        `json:"endedAt"`
+	DurationMs     int64            `json:"durationMs"`
+	ActiveMs       int64            `json:"activeMs"`
+	TimeoutMs      int64            `json:"timeoutMs"`
+	AmendableUntil *time.Time       `json:"amendableUntil"`
+	Counts         map[string]int64 `json:"counts"`
+	Foreground     int64            `json:"foregroundIndex"`
+	Background     int64            `json:"backgroundIndex"`
+	FirstEventID   string           `json:"firstEventId"`
+	LastEventID    string           `json:"lastEventId"`
+	Entry          json.RawMessage  `json:"entry"`
+	Exit           json.RawMessage  `json:"exit"`
+	Campaign       json.RawMessage  `json:"campaign"`
+	Referrer       string           `json:"referrer"`
+	Context        json.RawMessage  `json:"context"`
+	Origin         struct {
+		Topic       string `json:"topic"`
+		Partition   int64  `json:"partition"`
+		FirstOffset int64  `json:"firstOffset"`
+		LastOffset  int64  `json:"lastOffset"`
+		DecidedAt   int64  `json:"decidedAt"`
+	} `json:"origin"`
+}
+
+// parseVisit reads a record of the visits topic, and checks what can be seen of its form alone.
+func (f *form) parseVisit(r *Record) (*visit, error) {
+	var j visitJSON
+	if err := json.Unmarshal(r.Value, &j); err != nil {
+		return nil, err
+	}
+	v := &visit{begins: j.Revision == 0}
+	names := f.EndNames
+	if v.begins {
+		names = f.StartedNames
+	}
+	v.set(&j, r.TimestampMs)
+	key := v.uuid
+	if f.VisitKey == "anonymous_id" {
+		key = v.anonymous
+	}
+	switch {
+	case j.Type != names.Type || j.Event != names.Event:
+		return v, fmt.Errorf("type %q and event %q: no record about a visit", j.Type, j.Event)
+	case v.id == "" || v.revision < 0:
+		return v, fmt.Errorf("id %q, revision %d: it names no visit", v.id, v.revision)
+	case j.MessageID != fmt.Sprintf("%s-%d", v.uuid, v.revision):
+		return v, fmt.Errorf("messageId is not the session's uuid and the revision, %d", v.revision)
+	case string(r.Key) != key:
+		return v, fmt.Errorf("the record key is not the visit's (visits.key: %s)", f.VisitKey)
+	case v.partition != int64(r.Partition):
+		return v, fmt.Errorf("origin.partition is %d, and it lies in partition %d", v.partition,
+			r.Partition)
+	case v.uuid != sessionUUID(v.source, v.anonymous, v.id, f.IDType, true) &&
+		v.uuid != sessionUUID(v.source, v.anonymous, v.id, f.IDType, false):
+		return v, fmt.Errorf("session.uuid is not that of the id")
+	}
+	return v, nil
+}
+
+func (v *visit) set(j *visitJSON, timestampMs int64) {
+	v.source, v.anonymous, v.topic = j.Source, j.AnonymousID, j.Origin.Topic
+	v.id, v.uuid, v.previous = idText(j.Session.ID), j.Session.UUID, idText(j.Session.PreviousID)
+	v.reason, v.into = j.Reason, idText(j.MergedInto)
+	v.user, v.firstUser = j.UserID, j.FirstUserID
+	if v.firstUser == "" {
+		v.firstUser = v.user
+	}
+	v.firstEvent, v.lastEvent = j.FirstEventID, j.LastEventID
+	v.entry, v.exit = placeText(j.Entry), placeText(j.Exit)
+	if j.Referrer != "" {
+		v.referrer = "referrer:" + j.Referrer
+	}
+	v.campaign, v.context = campaignJSON(j.Campaign), contextJSON(j.Context)
+	v.partition, v.decidedAt = j.Origin.Partition, j.Origin.DecidedAt
+	v.firstOffset, v.lastOffset = j.Origin.FirstOffset, j.Origin.LastOffset
+	v.index, v.revision = j.Session.Index, j.Revision
+	v.startedMs, v.endedMs = j.StartedAt.UnixMilli(), j.EndedAt.UnixMilli()
+	v.durationMs, v.activeMs, v.timeoutMs = j.DurationMs, j.ActiveMs, j.TimeoutMs
+	if v.amendableMs = noTime; j.AmendableUntil != nil {
+		v.amendableMs = j.AmendableUntil.UnixMilli()
+	}
+	v.events, v.pages = j.Counts["events"], j.Counts["pages"]
+	v.screens, v.tracks = j.Counts["screens"], j.Counts["tracks"]
+	v.late, v.duplicates, v.attached = j.Counts["late"], j.Counts["duplicates"], j.Counts["attached"]
+	v.foreground, v.background, v.timestamp = j.Foreground, j.Background, timestampMs
+}
+
+// idText is an id in the form in which ids are compared.
+func idText(raw json.RawMessage) string {
+	if len(raw) > 0 && raw[0] == '"' {
+		return string(unquote(raw))
+	}
+	return string(raw)
+}
+
+func placeText(raw json.RawMessage) string {
+	var d document
+	if !d.read(raw) {
+		return ""
+	}
+	for _, name := range []string{"url", "screen"} {
+		if text := d.content(d.find(place{name})); text != nil {
+			return name + ":" + string(text)
+		}
+	}
+	return ""
+}
+
+func campaignJSON(raw json.RawMessage) string {
+	var d document
+	if !d.read(raw) {
+		return ""
+	}
+	members := map[string]string{}
+	for c := d.nodes[0].first; c != 0; c = d.nodes[c].next {
+		members[d.nodes[c].name] = string(d.content(&d.nodes[c]))
+	}
+	return campaignText(members)
+}
+
+func contextJSON(raw json.RawMessage) string {
+	var d document
+	if !d.read(raw) {
+		return ""
+	}
+	members := map[string]string{}
+	flatten(&d, &d.nodes[0], "", members)
+	return contextText(members)
+}
+
+// stamped reads what the output says of the session: every field that is written, and whether all
+// places say the same. in is the event as it came, out as it went.
+func (f *form) stamped(in, out *document, to *[fieldCount]string) (wrongs []string) {
+	for i := range f.objects {
+		o := &f.objects[i]
+		n := out.find(o.place)
+		if n == nil {
+			continue
+		}
+		for c := n.first; c != 0; c = out.nodes[c].next {
+			if name := out.nodes[c].name; !contains(o.names, name) {
+				wrongs = append(wrongs, strings.Join(o.place, ".")+" has a member that is not ours")
+			}
+		}
+	}
+	has := make([]*node, len(f.members))
+	for i := range f.members {
+		m := &f.members[i]
+		has[i] = out.find(m.place)
+		if has[i] == nil || m.field < 0 || to[m.field] != "" {
+			continue
+		}
+		if text := fieldText(out, has[i], m.field); text != "" &&
+			!(m.other != "" && string(out.raw(has[i])) == m.other) {
+			to[m.field] = text
+		}
+	}
+	inSession := to[fieldID] != ""
+	for i := range f.members {
+		m := &f.members[i]
+		if what := f.placeFault(out, m, has[i], to, inSession); what != "" {
+			wrongs = append(wrongs, strings.Join(m.place, ".")+" "+what)
+		}
+	}
+	for i := range f.copies {
+		if !f.copies[i].holds(in, out, inSession) {
+			wrongs = append(wrongs, strings.Join(f.copies[i].place, ".")+" is not what it has to copy")
+		}
+	}
+	return wrongs
+}
+
+// placeFault says what is wrong with a member that is written, compared with the same field at
+// other places.
+func (f *form) placeFault(out *document, m *member, n *node, to *[fieldCount]string,
+	inSession bool) string {
+	switch {
+	case n == nil && m.field >= 0 && (to[m.field] != "" || inSession && m.other != ""):
+		return "is missing"
+	case n == nil:
+		return ""
+	case m.field < 0:
+		return "is not asked for and there"
+	case inSession && m.other != "" && to[m.field] == "" && string(out.raw(n)) == m.other:
+		return ""
+	case fieldText(out, n, m.field) != to[m.field] || to[m.field] == "":
+		return "says something else than the session's other members"
+	}
+	return ""
+}
+
+// fieldText is the value of a field in the form in which it is compared; empty: it has none.
+func fieldText(d *document, n *node, field int) string {
+	switch {
+	case field == fieldCampaign:
+		return campaignJSON(d.raw(n))
+	case n.kind == '"':
+		return string(d.content(n))
+	case n.kind == 'n' || n.kind == '{' || n.kind == '[':
+		return ""
+	}
+	return string(d.raw(n))
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// holds reports whether a value that copies another is what it has to be.
+func (c *copied) holds(in, out *document, inSession bool) bool {
+	want := ""
+	if own := in.find(c.place); own != nil {
+		want = string(in.raw(own))
+	}
+	if inSession {
+		if from := c.source(in); from != nil {
+			want = string(in.raw(from))
+		} else if c.other != "" {
+			want = c.other
+		}
+	}
+	got := ""
+	if n := out.find(c.place); n != nil {
+		got = string(out.raw(n))
+	}
+	return got == want
+}
+
+func (c *copied) source(in *document) *node {
+	for _, p := range c.from {
+		n := in.find(p)
+		if n == nil || n.kind == 'n' || n.kind == '{' || n.kind == '[' {
+			continue
+		}
+		if n.kind != '"' || !isBlank(in.raw(n)[1:n.end-n.start-1]) {
+			return n
+		}
+	}
+	return nil
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
