@@ -204,6 +204,7 @@ func FuzzAvroWalk(f *testing.F) {
 				t.Fatalf("%s\n%s\ngot  %v\nwant %v", ra.schema, text, got, want)
 			}
 			ra.checkSplice(t, value, text)
+			ra.checkKept(t, value, text)
 		}
 		ra.checkHostile(t, ra.g.append(nil, ra.in))
 	})
@@ -267,6 +268,29 @@ func (ra *randomAvro) checkSplice(t *testing.T, value, text []byte) {
 		if second := ra.avro.AppendStamped(nil, stamped, &o, st); string(second) != string(stamped) {
 			t.Fatalf("%s\n%x\nspliced again\n%x", ra.program.Output(), stamped, second)
 		}
+	}
+}
+
+// checkKept has an event without a frame pass untouched: it comes out in the schema of the output,
+// and what is not ours is the same.
+func (ra *randomAvro) checkKept(t *testing.T, value, text []byte) {
+	t.Helper()
+	ra.avro.book.SetRaw(ra.program)
+	defer ra.avro.book.SetRaw(nil)
+	var a Scanned
+	if bad := ra.avro.Scan(value, benchRecord, &a); bad != nil {
+		return
+	}
+	passed := ra.avro.AppendStamped(nil, value, &a, &session.Stamp{Status: session.Bypass})
+	out, err := parseAvro(ra.program.Output(), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	native := nativeOf(t, ra.program.Output(), passed)
+	got := withoutOwned(ra.avro, 0, decoded(t, jsonText(t, plainOf(out, native))))
+	want := withoutOwned(ra.avro, 0, decoded(t, text))
+	if x, y := jsonText(t, got), jsonText(t, want); string(x) != string(y) {
+		t.Fatalf("%s\n%s\n%s\ngot  %s\nwant %s", ra.schema, ra.program.Output(), text, x, y)
 	}
 }
 
