@@ -158,10 +158,10 @@ func (g *avroGenerator) schema() string {
 	return string(text)
 }
 
-var randomTexts = []string{"", "a", "null", "track", "page", uuidA, strings.ToUpper(uuidB), "@debug-1",
-	"2024-12-15T11:08:25.123Z", "1734260905123", "https://x/?utm_source=a&gclid=%31",
-	"ü\"\\\n\u0001<",
-	"https://example.com/a/rather/long/path?with=a&query=too", "LOCAL_STORAGE"}
+var randomTexts = []string{"", "a", "null", "track", "page", uuidA, strings.ToUpper(uuidB),
+	"@debug-1", "2024-12-15T11:08:25.123Z", "1734260905123", "https://x/?utm_source=a&gclid=%31",
+	"\u00fc\"\\\n\u0001<", "https://example.com/a/rather/long/path?with=a&query=too",
+	"LOCAL_STORAGE"}
 
 // append appends a random value of a type.
 func (g *avroGenerator) append(dst []byte, t *avroType) []byte {
