@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -128,6 +129,15 @@ func TestRecords_DeadLettersAreWhatTheirJSONSchemaSays(t *testing.T) {
 	for line := range fields(read(t, ".", "dead")) {
 		s.validate(t, line, parseJSON(t, []byte(line)))
 	}
+	inAvro := shopEvents(rand.New(rand.NewPCG(1, 1)), 3)
+	inAvro[1]["anonymousId"] = "null"
+	write(t, ".", "events.avro", asContainer(t, eventSchema, "null", inAvro))
+	r = sessionizer(t, "", "stamp", "--dead-letters", "avro.dead", "events.avro")
+	line := strings.TrimSuffix(read(t, ".", "avro.dead"), "\n")
+	if !strings.Contains(line, `"line":2,"reason":"no_key"`) || r.code != exitFine {
+		t.Fatalf("%s, %s", line, r.stderr)
+	}
+	s.validate(t, line, parseJSON(t, []byte(line)))
 	c := newDLQCluster(t)
 	c.redrive("--yes", "--reason", "no_key")
 	shown := c.sessionizer(exitFine, "dlq", "show", "--json")
