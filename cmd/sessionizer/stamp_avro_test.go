@@ -110,9 +110,13 @@ func nativeOf(event map[string]any) map[string]any {
 	}
 	native := map[string]any{}
 	for name, value := range event {
-		if branch, ok := branches[name]; ok {
+		inner, isObject := value.(map[string]any)
+		branch, isUnion := branches[name]
+		switch {
+		case isUnion && isObject: // it has its branch
+		case isUnion:
 			value = goavro.Union(branch, value)
-		} else if inner, ok := value.(map[string]any); ok {
+		case isObject:
 			value = nativeOf(inner)
 		}
 		native[name] = value
