@@ -14,7 +14,8 @@ import (
 	"github.com/linkedin/goavro/v2"
 )
 
-// Real events, which are no part of the repository, get the same visits as lines and in a container.
+// Real events, which are no part of the repository, get the same visits as lines of JSON and in a
+// container.
 
 // sameVisits stamps both forms and returns the visits.
 func sameVisits(t *testing.T, lines, container string, flags ...string) string {
