@@ -36,8 +36,8 @@ func pupil(t *testing.T, subject string, register bool) (*srfake.Registry, *Lear
 }
 
 func value(id uint32) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{0}, id), 2, 'a', 40,
-		'2', '0', '2', '6', '-', '0', '1', '-', '0', '1', 'T', '1', '2', ':', '0', '0', ':', '0', '0', 'Z')
+	v := append(binary.BigEndian.AppendUint32([]byte{0}, id), 2, 'a', 40)
+	return append(v, "2026-01-01T12:00:00Z"...)
 }
 
 func TestLearnAcceptsASchemaAndRegistersItsOutput(t *testing.T) {
