@@ -103,7 +103,7 @@ const changelogLost = "the changelog was truncated or created anew: see OPERATIN
 // reaches refuses to wait for changelog records that are not there. Bounds that are not known
 // refuse nothing.
 func reaches(changelog tp, start, end, want int64) error {
-	what := ""
+	var what string
 	switch {
 	case end >= 0 && end < want:
 		what = fmt.Sprintf("ends at %d", end)
