@@ -105,7 +105,7 @@ func (k *avroCompiler) skip(t *avroType) []avroOp {
 	case avroBytes:
 		ops = []avroOp{{code: opBytes}}
 	case avroString:
-		ops = []avroOp{{code: opString}}
+		ops = []avroOp{{code: opString, n: -1}}
 	case avroEnum:
 		ops = []avroOp{{code: opEnum, n: int32(len(t.symbols))}}
 	case avroRecord:
@@ -148,6 +148,11 @@ func unionOps(t *avroType, of func(b *avroType) []avroOp) []avroOp {
 		many[i] = of(b)
 	}
 	if null := t.nullBranch(); len(many) == 2 && null >= 0 && len(many[null]) == 0 {
+		one := many[1-null]
+		isText := len(one) == 1 && (one[0].code == opString || one[0].code == opText)
+		if isText && one[0].n < 0 {
+			return []avroOp{{code: one[0].code, node: one[0].node, n: int32(null)}}
+		}
 		ops := []avroOp{{code: opNullable, n: int32(null), jump: int32(len(many[1-null]))}}
 		ops = append(ops, many[1-null]...)
 		ops[len(ops)-1].fenced = true
@@ -210,7 +215,7 @@ func (k *avroCompiler) whole(t *avroType, note int, ops []avroOp) []avroOp {
 func (k *avroCompiler) noted(t *avroType, note int, form avroForm, code avroCode, sub []avroOp,
 ) []avroOp {
 	if form == formText {
-		return []avroOp{{code: opText, node: int32(note)}}
+		return []avroOp{{code: opText, node: int32(note), n: -1}}
 	}
 	k.p.noted = append(k.p.noted, int32(note))
 	k.p.shapes = append(k.p.shapes, avroShape{form, t})

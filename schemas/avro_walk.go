@@ -11,7 +11,8 @@ type avroOp struct {
 	code avroCode
 	node int32 // opMark, opNull, opNote, opText, opObject, opMap: the place in the trie; -1: none
 	// opFixed: bytes; opInts, opLongs: how many; opEnum: symbols; opNote, opObject: the form of the
-	// value; opNullable: the index of null; opEdit, opNullEdit: the action; opArray: the action of
+	// value; opNullable: the index of null; opString, opText: that of null beside the string, -1: it
+	// is never null; opEdit, opNullEdit: the action; opArray: the action of
 	// its blocks' counts, behind which stands that of its end, -1: none.
 	n      int32
 	jump   int32    // opNullable: the steps behind it that are over the value, where it is not null
@@ -135,19 +136,26 @@ func (w *avroWalker) run(b []byte, i int, ops []avroOp) int {
 		op := &ops[k]
 		switch op.code {
 		case opString, opText:
-			var begin, behind int
-			if i < len(b) && b[i] < 0x80 && b[i]&1 == 0 && int(b[i]>>1) < len(b)-i {
-				begin = i + 1
-				behind = begin + int(b[i]>>1)
-			} else if begin, behind = w.length(b, i); behind < 0 {
+			if op.n >= 0 {
+				var index int
+				if i < len(b) && (b[i] == 0 || b[i] == 2) {
+					index = int(b[i] >> 1)
+					i++
+				} else if index, i = w.index(b, i, 2); i < 0 {
+					return i
+				}
+				if index == int(op.n) {
+					continue
+				}
+			}
+			begin, behind := w.text(b, i)
+			if behind < 0 {
 				return behind
 			}
-			if !isASCII(b[begin:behind]) && !utf8.Valid(b[begin:behind]) {
-				return w.fail(i, avroFaultUTF8)
-			}
 			if i = behind; op.code == opText {
-				w.slots[op.node] = slot{start: int32(begin - 1), end: int32(behind + 1), first: '"',
-					escaped: true, raw: true}
+				s := &w.slots[op.node]
+				s.start, s.end = int32(begin-1), int32(behind+1)
+				s.first, s.escaped, s.raw = '"', true, true
 			}
 		case opNullable:
 			var index int
@@ -160,19 +168,15 @@ func (w *avroWalker) run(b []byte, i int, ops []avroOp) int {
 			if index == int(op.n) {
 				k += int(op.jump)
 			}
-		case opFixed:
-			if int(op.n) > len(b)-i {
-				return w.fail(i, avroFaultEnd)
+		case opUnion:
+			var index int
+			w.union = i
+			if index, i = w.index(b, i, len(op.many)); i < 0 {
+				return i
 			}
-			i += int(op.n)
-		case opBoolean:
-			if i >= len(b) {
-				return w.fail(i, avroFaultEnd)
+			if i = w.run(b, i, op.many[index]); i < 0 {
+				return i
 			}
-			if b[i] > 1 {
-				return w.fail(i, avroFaultBoolean)
-			}
-			i++
 		case opInts:
 			for range op.n {
 				if i = w.skipInt(b, i); i < 0 {
@@ -185,10 +189,6 @@ func (w *avroWalker) run(b []byte, i int, ops []avroOp) int {
 					return i
 				}
 			}
-		case opBytes:
-			if _, i = w.length(b, i); i < 0 {
-				return i
-			}
 		case opMark:
 			w.slots[op.node] = slot{first: '{'}
 		default:
@@ -198,6 +198,21 @@ func (w *avroWalker) run(b []byte, i int, ops []avroOp) int {
 		}
 	}
 	return i
+}
+
+// text steps over a string, and returns where its bytes begin.
+func (w *avroWalker) text(b []byte, i int) (begin, behind int) {
+	if i+9 <= len(b) && b[i] < 16 && b[i]&1 == 0 { // less than eight bytes: they are in one word
+		size := int(b[i] >> 1)
+		if load(b, i+1)<<(64-8*size)&highs == 0 {
+			return i + 1, i + 1 + size
+		}
+	}
+	begin, behind = w.length(b, i)
+	if behind >= 0 && !isASCII(b[begin:behind]) && !utf8.Valid(b[begin:behind]) {
+		return 0, w.fail(i, avroFaultUTF8)
+	}
+	return begin, behind
 }
 
 // isASCII reports whether a text has only bytes below 0x80.
@@ -222,13 +237,21 @@ func (w *avroWalker) more(b []byte, i int, op *avroOp) int {
 	switch op.code {
 	case opEnum:
 		_, i = w.index(b, i, int(op.n))
-	case opUnion:
-		var index int
-		if index, i = w.index(b, i, len(op.many)); i < 0 {
-			return i
+	case opFixed:
+		if int(op.n) > len(b)-i {
+			return w.fail(i, avroFaultEnd)
 		}
-		w.union = start
-		return w.run(b, i, op.many[index])
+		i += int(op.n)
+	case opBoolean:
+		if i >= len(b) {
+			return w.fail(i, avroFaultEnd)
+		}
+		if b[i] > 1 {
+			return w.fail(i, avroFaultBoolean)
+		}
+		i++
+	case opBytes:
+		_, i = w.length(b, i)
 	case opArray:
 		return w.array(b, i, op)
 	case opMap:
@@ -419,16 +442,13 @@ func (w *avroWalker) pairs(b []byte, i int, op *avroOp) int {
 			return i
 		}
 		for ; count > 0; count-- {
-			begin, behind := w.length(b, i)
+			begin, behind := w.text(b, i)
 			if behind < 0 {
 				return behind
 			}
-			key := b[begin:behind]
-			if !isASCII(key) && !utf8.Valid(key) {
-				return w.fail(i, avroFaultUTF8)
-			}
 			sub := op.sub
 			if op.node >= 0 {
+				key := b[begin:behind]
 				if child := w.trie[op.node].find(headAt(b, begin, behind), key); child > 0 {
 					clear(w.slots[child:w.trie[child].end])
 					sub = op.many[child-int(op.node)-1]
