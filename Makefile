@@ -1,6 +1,6 @@
 # Everything that is done with this repository; `make help` lists it. Needed: Go, make, git, for the
-# race detector a C compiler, and for a real Kafka also Java 17 and Maven. Other tools are pinned in
-# tools/go.mod and built when they are first used.
+# race detector a C compiler, and for a real Kafka also Java 17 and Maven; kcat for the tests that
+# have it read and write. Other tools are pinned in tools/go.mod and built when they are first used.
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
