@@ -10,7 +10,7 @@ KAFKA    = .kafka/kafka
 # Tests that share a virtual clock need kgo's mutexes as channels (the tag synctests). They run with
 # the race detector, as does what has goroutines; the rest is single-threaded by design.
 RACE     = $(if $(shell command -v $(or $(shell $(GO) env CC),cc) 2>/dev/null),-race)
-PARALLEL = $(patsubst %,./%/...,$(wildcard processor state console cmd internal/demo internal/sim))
+PARALLEL = $(patsubst %,./%/...,$(wildcard processor state console cmd internal/demo))
 
 # make bench BENCH=Scan COUNT=10 BENCH_FILE=bin/before.txt
 BENCH       ?= .
@@ -18,13 +18,20 @@ COUNT       ?= 6
 BENCH_FILE  ?= bin/bench.txt
 BENCH_PKGS   = $(patsubst %,./%/...,$(wildcard session schemas state processor))
 FUZZTIME    ?= 20s
+
+# make sim SEED=7, make sim TRACE=/tmp/sim-seed-7.trace, make sim SEEDS=50 EVENTS=20000
+SEED   ?=
+TRACE  ?=
+SEEDS  ?= 2000
+EVENTS ?= 5000
+
 TEST_FLAGS  ?=
 DEMO_FLAGS  ?=
 PROOF_DIR   ?= bin/proof
 LONG        ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check fmt tidy-diff lint kafka kafka-stop kafka-topic test-kafka \
+.PHONY: help build demo test sim check fmt tidy-diff lint kafka kafka-stop kafka-topic test-kafka \
 	registry registry-stop \
 	crash bench benchstat docs fuzz clean
 
@@ -45,6 +52,11 @@ demo: build ## the whole of it in one process, on an embedded broker, with crash
 test: ## the fast tests: no broker, no network
 	$(GO) test $(TEST_FLAGS) ./...
 	$(if $(PARALLEL),$(GO) test $(RACE) -tags synctests -timeout 20m $(TEST_FLAGS) $(PARALLEL))
+
+sim: ## simulation: 2,000 seeds and planted faults; one with SEED=7, a failed one with TRACE=file
+	$(GO) test -count=1 -timeout 60m ./internal/sim -v -run '^TestSim$$' $(if $(TRACE), \
+		-trace $(abspath $(TRACE)) -tell, $(if $(SEED), -seed $(SEED), -seeds $(SEEDS)) -events $(EVENTS))
+	$(if $(TRACE)$(SEED),,$(GO) test -count=1 -timeout 60m ./internal/sim -run Planted -planted)
 
 check: fmt tidy-diff lint ## formatting, vet, lint, modules, layout and style
 	$(GO) test -count=1 ./internal/tidy
