@@ -305,3 +305,48 @@ func TestFieldDocs_AreThoseOfTheSchema(t *testing.T) {
 		}
 	}
 }
+
+// goavro does not look at the sizes of blocks, and refuses a key that is there twice.
+func TestAvroScan_BlocksAndKeys(t *testing.T) {
+	c, _, err := compileAvro(t, "krenalis", recordOf("E", `{"name":"anonymousId","type":"string"},`+
+		`{"name":"properties","type":{"type":"map","values":["null","string"]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := appendSized(append(appendSized(nil, "url"), 2), "u1")
+	twice := appendSized(append(appendSized(nil, "url"), 2), "u2")
+	null := append(appendSized(nil, "url"), 0)
+	for name, one := range map[string]struct {
+		count, size int64
+		items       []byte
+		bad         bool
+		first       byte
+	}{
+		"its size":     {-1, int64(len(block)), block, false, '"'},
+		"too short":    {-1, int64(len(block)) - 1, block, true, 0},
+		"too long":     {-1, int64(len(block)) + 1, block, true, 0},
+		"twice":        {2, 0, append(append([]byte{}, block...), twice...), false, '"'},
+		"null at last": {2, 0, append(append([]byte{}, block...), null...), false, 'n'},
+	} {
+		value := appendAvroLong(append(appendFrame(nil, 7), "\x02a"...), one.count)
+		if one.count < 0 {
+			value = appendAvroLong(value, one.size)
+		}
+		value = append(append(value, one.items...), 0)
+		var sc Scanned
+		bad := c.Scan(value, benchRecord, &sc)
+		if (bad != nil) != one.bad || bad != nil && !strings.Contains(bad.Message, "the size it says") {
+			t.Errorf("%s: %v", name, bad)
+		}
+		if bad != nil {
+			continue
+		}
+		url := sc.reader.slots[c.paths[pathURL][1]]
+		if url.first != one.first {
+			t.Errorf("%s: the url begins with %c, want %c", name, url.first, one.first)
+		}
+		if name == "twice" && string(sc.text(sc.avro.view, &url)) != "u2" {
+			t.Errorf("the url is %q", sc.text(sc.avro.view, &url))
+		}
+	}
+}
