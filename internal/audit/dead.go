@@ -78,13 +78,10 @@ func (p *pass) readDeadLetter(r *Record) {
 	at := deadPlace{partition: -1, offset: -1}
 	message := ""
 	plain := *r
-	plain.Headers = nil
-	for _, h := range r.Headers {
-		name, ok := strings.CutPrefix(h.Key, errorHeaders)
-		if !ok {
-			plain.Headers = append(plain.Headers, h)
-			continue
-		}
+	own := ownHeaders(r.Headers)
+	plain.Headers = r.Headers[:own]
+	for _, h := range r.Headers[own:] {
+		name := strings.TrimPrefix(h.Key, errorHeaders)
 		n, err := strconv.ParseInt(string(h.Value), 10, 64)
 		switch {
 		case name == "topic":
@@ -120,6 +117,21 @@ func (p *pass) readDeadLetter(r *Record) {
 	}
 	d.parts = p.partsOf(&plain, &p.out)
 	p.outcomes[at] = d
+}
+
+// ownHeaders is how many headers the record of a dead letter has: ours stand behind, each once,
+// and the record may have had some of the same names, if it was a dead letter before.
+func ownHeaders(headers []Header) int {
+	seen := map[string]bool{}
+	n := len(headers)
+	for ; n > 0; n-- {
+		name := headers[n-1].Key
+		if !strings.HasPrefix(name, errorHeaders) || seen[name] {
+			break
+		}
+		seen[name] = true
+	}
+	return n
 }
 
 // dead gives a record of the input its dead letter as its outcome, if there is one.

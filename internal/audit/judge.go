@@ -207,7 +207,7 @@ func (j *judge) settle(k *key, upTo int64, e *fact) (before []*fact) {
 	waiting := k.waiting
 	k.waiting = nil
 	for i, want := range k.after {
-		if len(waiting) > 0 && waiting[0].offset == want.decidedAt && waiting[0].visit.id == want.id {
+		if len(waiting) > 0 && waiting[0].offset == want.decidedAt && j.isMeant(waiting[0], want) {
 			j.compare(k, waiting[0], want)
 			waiting = waiting[1:]
 			continue
@@ -250,13 +250,12 @@ func (k *key) retained(id string) *session {
 // match takes the record that the rules ask for at an event.
 func (j *judge) match(k *key, e *fact, before []*fact, want *visit) []*fact {
 	want.decidedAt = e.offset
-	if len(before) > 0 && before[0].visit.id == want.id && before[0].visit.begins == want.begins {
+	if len(before) > 0 && j.isMeant(before[0], want) {
 		j.compare(k, before[0], want)
 		return before[1:]
 	}
 	i := slices.IndexFunc(before, func(f *fact) bool {
-		return f.visit.id == want.id && f.visit.begins == want.begins &&
-			f.visit.revision == want.revision
+		return j.isMeant(f, want) && f.visit.revision == want.revision
 	})
 	if i < 0 {
 		j.missing(e, want)
@@ -266,6 +265,13 @@ func (j *judge) match(k *key, e *fact, before []*fact, want *visit) []*fact {
 		j.name(before[i].visit))
 	j.compare(k, before[i], want)
 	return slices.Delete(before, i, i+1)
+}
+
+// isMeant reports whether a record is the one that the rules ask for, right or wrong. Where records
+// are gone the one of another reason is another one.
+func (j *judge) isMeant(f *fact, want *visit) bool {
+	return f.visit.id == want.id && f.visit.begins == want.begins &&
+		(!j.gaps || f.visit.reason == want.reason)
 }
 
 // missing reports a record that the rules ask for.
@@ -319,33 +325,24 @@ func (j *judge) name(v *visit) string {
 	return what
 }
 
-// end judges what is left at the frontier.
-func (j *judge) end(watermark int64) {
-	for _, k := range j.keys {
+// end judges what is left at the frontier. more: there are records of the input behind it, and a
+// visit that was decided right there may be of the next one.
+func (j *judge) end(watermark, frontier int64, more bool) {
+	for name, k := range j.keys {
 		if k.lost {
 			j.followVisits(k)
 			continue
 		}
-		last := &fact{key: anyKey(j.keys, k), offset: endless, absent: true, at: -1}
-		if len(k.waiting) > 0 {
-			last.offset = k.waiting[len(k.waiting)-1].offset
-		}
-		for _, f := range j.settle(k, last.offset, last) {
-			j.early(k, f)
+		last := &fact{key: name, offset: frontier, absent: true, at: -1}
+		for _, f := range j.settle(k, frontier, last) {
+			if !more {
+				j.early(k, f)
+			}
 		}
 		for _, s := range k.sessions {
 			j.r.left(j, s, last, watermark)
 		}
 	}
-}
-
-func anyKey(keys map[string]*key, want *key) string {
-	for name, k := range keys {
-		if k == want {
-			return name
-		}
-	}
-	return ""
 }
 
 // differences lists what two records say differently.

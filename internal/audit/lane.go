@@ -25,6 +25,7 @@ func (p *pass) readAhead(ctx context.Context, l *lane) error {
 	in := &pending{lane: l, parts: p.partsOfRead(r, &p.in), fact: p.factOf(r, &e)}
 	in.sum = in.parts.sum()
 	in.mayBe = r.Offset >= l.frontier
+	l.more = l.more || in.mayBe
 	in.optional = e.fate == fateSession && p.f.DedupeLast > 0 && p.f.DedupeDrop && len(e.message) > 0
 	if len(p.f.copies) > 0 {
 		in.value = r.Value

@@ -107,7 +107,7 @@ func (a *auditor) partition(ctx context.Context, number int32) (err error) {
 			if err := l.spill.each(i, j.take); err != nil {
 				return err
 			}
-			j.end(l.watermark)
+			j.end(l.watermark, l.frontier, l.more)
 		}
 		committed, err := a.log.Committed(ctx, l.topic, number)
 		if err != nil {

@@ -26,7 +26,6 @@ type pass struct {
 	buffer   []byte
 	gaps     bool // visits are not all there any more
 	trimmed  bool // nor is the output
-	any      bool // a record of the output was found in the input
 }
 
 // lane is one input topic in a pass.
@@ -45,6 +44,7 @@ type lane struct {
 	seq       int // of the next record in the queue
 	marked    int // of the first record that nothing behind it has come out
 	noOffset  bool
+	more      bool // there are records behind the frontier
 	watermark int64
 	reached   int64 // behind the last offset that has an outcome
 	met       bool  // some record of it came out
@@ -249,8 +249,8 @@ func (p *pass) search(ctx context.Context, sum uint64) (*pending, error) {
 // changed finds the record of the input that one of the output should have been: the next one, if
 // most of it is the same. It reports what is not.
 func (p *pass) changed(r *Record, got parts) *pending {
-	if p.trimmed || p.lanes[0].trimmed {
-		if !p.any {
+	for _, l := range p.lanes {
+		if l.trimmed && !l.met {
 			return nil // it came of what is gone
 		}
 	}
@@ -305,7 +305,6 @@ func (p *pass) find(c Check, r *Record, format string, args ...any) {
 
 // met notes that a record of the input came out, and reads what the output says of its session.
 func (p *pass) met(in *pending, r *Record, got parts) {
-	p.any, in.lane.met = true, true
 	p.matched.add(in.sum)
 	if !in.mayBe {
 		p.a.r.EventsOut++
@@ -313,6 +312,10 @@ func (p *pass) met(in *pending, r *Record, got parts) {
 	f := &in.fact
 	f.at = r.Offset
 	l := in.lane
+	if l.trimmed && !l.met {
+		l.giveUp(in)
+	}
+	l.met = true
 	l.marked = max(l.marked, l.queue[0].seq)
 	for l.marked < in.seq {
 		l.queue[l.marked-l.queue[0].seq].passed = true
@@ -337,6 +340,20 @@ func (p *pass) met(in *pending, r *Record, got parts) {
 		}
 	case fateSession:
 		p.stamp(in, r)
+	}
+}
+
+// giveUp lets go of what is ahead of the first record that came out, where the beginning of the
+// output may be gone.
+func (l *lane) giveUp(first *pending) {
+	for _, in := range l.queue {
+		if in == first {
+			return
+		}
+		if !in.done {
+			in.done, in.fact.absent = true, true
+			in.fact.fate = fatePlain // nobody knows whether it was processed
+		}
 	}
 }
 

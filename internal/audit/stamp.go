@@ -125,7 +125,7 @@ type thread struct {
 	index, uuid string
 	eventIndex  int64
 	revision    int64
-	isMerged    bool
+	seen        int64 // watermark at its last event
 }
 
 // lose gives up judging a key by the rules.
@@ -134,7 +134,7 @@ func (k *key) lose(f *fact) {
 	k.alone = map[string]*thread{}
 	for _, s := range append(k.left, k.sessions...) {
 		k.alone[s.id] = &thread{index: number(s.index), eventIndex: s.carried, revision: s.revision,
-			isMerged: s.into != ""}
+			seen: s.changed}
 	}
 	delete(k.alone, "")
 	if t := k.alone[f.stamp[fieldID]]; t != nil {
@@ -163,9 +163,12 @@ func (j *judge) follow(k *key, f *fact) {
 		if isStart {
 			j.r.Sessions++
 		}
-	} else if isStart && (j.f.IDs == "assign" || len(k.alone) <= j.f.Remembered) {
+	} else if isStart && k.mayReturn(t, f) {
+		*t = thread{index: f.stamp[fieldIndex], uuid: f.stamp[fieldUUID]} // the id was given anew
+	} else if isStart {
 		j.find(CheckStart, f, "it is a second start of its session")
 	}
+	t.seen = f.watermark
 	if t.index != f.stamp[fieldIndex] {
 		j.find(CheckIndex, f, "index is %s, that of its session was %s", f.stamp[fieldIndex], t.index)
 	}
@@ -181,11 +184,17 @@ func (j *judge) follow(k *key, f *fact) {
 	}
 }
 
+// mayReturn reports whether an id may have been forgotten for good: the key is gone, or remembers
+// others.
+func (k *key) mayReturn(t *thread, f *fact) bool {
+	return f.watermark > t.seen+k.f.RetentionMs || k.f.IDs != "assign" && len(k.alone) > k.f.Remembered
+}
+
 func (j *judge) followVisits(k *key) {
 	for _, f := range k.waiting {
 		v := f.visit
 		t := k.alone[v.id]
-		if v.begins || t == nil {
+		if v.begins || t == nil || t.index != "" && t.index != number(v.index) {
 			continue
 		}
 		if t.revision != 0 && v.revision <= t.revision {
@@ -195,7 +204,6 @@ func (j *judge) followVisits(k *key) {
 			j.find(CheckRevision, f, "%s comes behind revision %d", j.name(v), t.revision)
 		}
 		t.revision = v.revision
-		t.isMerged = v.reason == "merged"
 	}
 	k.waiting = nil
 }

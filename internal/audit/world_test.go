@@ -111,6 +111,10 @@ func (w *world) draw(t testing.TB, events int) {
 		if d.IntN(3) == 0 {
 			r.Headers = []audit.Header{{Key: "trace", Value: []byte(strconv.Itoa(i))}, {Key: "empty"}}
 		}
+		if d.IntN(50) == 0 { // it has been a dead letter
+			old := audit.Header{Key: "__sessionizer.errors.reason", Value: []byte("old")}
+			r.Headers = append(r.Headers, old)
+		}
 		switch d.IntN(60) {
 		case 0:
 			r.Value = nil

@@ -33,12 +33,11 @@ type verdict struct {
 	finals []string                       // of the sessions that were not merged, sorted
 }
 
-// audit reads all topics read_committed and compares them with the input: every offset exactly
-// once, either in the output, in the order of its partition and with nothing changed but its
-// session, or in the dead letters; every session with exactly one start, at its first event, and
-// with event numbers without a gap; every revision of every Visit Ended exactly once.
+// audit lets verify prove what the topics hold, and compares them with what was sent: verify cannot
+// know of records that the input has lost, by retention, say. It returns what tests ask for.
 func (p *pipeline) audit(t *testing.T) *verdict {
 	t.Helper()
+	p.verify(t)
 	v := &verdict{output: p.all(t, p.output)}
 	v.readDead(t, p)
 	sent := map[int32][]*kgo.Record{}
@@ -49,9 +48,17 @@ func (p *pipeline) audit(t *testing.T) *verdict {
 		slices.SortFunc(records, func(a, b *kgo.Record) int { return int(a.Offset - b.Offset) })
 		v.compare(t, id, records)
 	}
-	events := v.checkStamps(t)
-	v.checkVisits(t, p, events)
+	v.checkVisits(t, p, v.countStamps(t))
 	return v
+}
+
+// verify runs the command, as its users do.
+func (p *pipeline) verify(t *testing.T) {
+	t.Helper()
+	proc := start(t, "verify", p.dir, p.args("auditor", "verify")...)
+	if code := proc.wait(t, drainWithin); code != 0 {
+		t.Errorf("verify: exit code %d\n%s%s", code, proc.stdout.String(), proc.tail())
+	}
 }
 
 func (v *verdict) readDead(t *testing.T, p *pipeline) {
@@ -144,32 +151,18 @@ func sameHeader(a, b kgo.RecordHeader) bool {
 	return a.Key == b.Key && bytes.Equal(a.Value, b.Value)
 }
 
-// checkStamps returns the number of events of each session, by its uuid.
-func (v *verdict) checkStamps(t *testing.T) map[string]int {
+// countStamps returns the number of events of each session, by its uuid.
+func (v *verdict) countStamps(t *testing.T) map[string]int {
 	t.Helper()
 	events := map[string]int{}
-	for id, records := range v.output {
+	for _, records := range v.output {
 		for _, r := range records {
 			if r.Value == nil {
 				continue
 			}
-			e := decode[payload](t, "output", r.Value)
-			at := fmt.Sprintf("output %d/%d", id, r.Offset)
-			if e.Context.SessionID != nil || e.Context.SessionStart != nil {
-				t.Errorf("%s still has the client's flat session: %.300s", at, r.Value)
-			}
-			s := e.Context.Session
-			if s == nil {
-				continue
-			}
-			v.stamped++
-			events[s.UUID]++
-			if first := events[s.UUID] == 1; s.Start != first {
-				t.Errorf("%s: start is %v on event %d of session %s", at, s.Start, events[s.UUID], s.UUID)
-			}
-			if s.EventIndex != events[s.UUID] {
-				t.Errorf("%s: eventIndex is %d on event %d of session %s",
-					at, s.EventIndex, events[s.UUID], s.UUID)
+			if s := decode[payload](t, "output", r.Value).Context.Session; s != nil {
+				v.stamped++
+				events[s.UUID]++
 			}
 		}
 	}
