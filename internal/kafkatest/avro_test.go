@@ -50,8 +50,8 @@ func avroEvents(t *testing.T, id uint32, schema string, events []*kgo.Record) []
 		}
 		value := append([]byte{0}, binary.BigEndian.AppendUint32(nil, id)...)
 		value, err = codec.BinaryFromNative(value, map[string]any{
-			"region": "north", "messageId": fmt.Sprint("m-", i), "anonymousId": e.AnonymousID, "type": "track",
-			"event": goavro.Union("string", "Hit"), "timestamp": at,
+			"region": "north", "messageId": fmt.Sprint("m-", i), "anonymousId": e.AnonymousID,
+			"type": "track", "event": goavro.Union("string", "Hit"), "timestamp": at,
 			"context":    map[string]any{"library": map[string]any{"name": "test"}},
 			"properties": map[string]any{"n": int64(i)},
 		})
@@ -98,7 +98,8 @@ func (p *pipeline) checkAvro(t *testing.T, r *kafka.Registry) map[string]int {
 			context := got["context"].(map[string]any)
 			session := record(context["session"])
 			delete(context, "session")
-			if a, b := fmt.Sprint(got), fmt.Sprint(want); a != b || string(out[id][i].Key) != string(sent.Key) {
+			a, b := fmt.Sprint(got), fmt.Sprint(want)
+			if a != b || string(out[id][i].Key) != string(sent.Key) {
 				t.Fatalf("partition %d, event %d is %s, in there is %s", id, i, a, b)
 			}
 			uuid := fmt.Sprint(plain(session["uuid"]))
@@ -174,7 +175,8 @@ func TestAvro_HasTheSessionsOfTheSameEventsInJSON(t *testing.T) {
 
 	p.checkAvro(t, r)
 	want, got := asJSON.finalVisits(t), p.finalVisits(t)
-	if missing, extra := minus(want, got), minus(got, want); len(missing)+len(extra) > 0 || len(want) == 0 {
+	missing, extra := minus(want, got), minus(got, want)
+	if len(missing)+len(extra) > 0 || len(want) == 0 {
 		t.Errorf("%d visits, in JSON %d; %d missing: %.3q, %d that should not be: %.3q", len(got), len(want),
 			len(missing), missing, len(extra), extra)
 	}

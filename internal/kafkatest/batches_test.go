@@ -3,6 +3,8 @@
 package kafkatest
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -239,6 +241,42 @@ func TestHostile_EventsHaveTheirOutcomes(t *testing.T) {
 		}
 	}
 	p.runUntilEnd(t, "one")
+	wants := make([]string, len(events))
+	for i := range events {
+		wants[i] = events[i].Reason
+	}
+	p.checkOutcomes(t, wants)
+}
+
+func TestHostile_AvroValuesHaveTheirOutcomes(t *testing.T) {
+	t.Parallel()
+	r := ownRegistry(t)
+	at := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+	p := newPipeline(t, 1, map[string]string{"max.message.bytes": "20971520"},
+		"registry.url="+r.URL())
+	p.make(t)
+	frame := binary.BigEndian.AppendUint32([]byte{0}, register(t, r, p.input+"-value",
+		hostile.AvroSchema))
+	var wants []string
+	for _, v := range hostile.AvroValues(at) {
+		p.send(t, &kgo.Record{
+			Key: []byte("k"), Timestamp: at, Value: append(bytes.Clone(frame), v.Bytes...),
+		})
+		wants = append(wants, v.Reason)
+	}
+	unknown := []byte{0, 0x7f, 0xff, 0xff, 0xff, 1}
+	for i, value := range [][]byte{{0}, {0, 0, 0, 0}, frame, unknown, {1, 2, 3}} {
+		p.send(t, &kgo.Record{Key: fmt.Append(nil, i), Timestamp: at, Value: value})
+		wants = append(wants, "malformed")
+	}
+	p.runUntilEnd(t, "one")
+	p.checkOutcomes(t, wants)
+}
+
+// checkOutcomes holds the dead letters of partition 0 against the reasons wanted, by offset; where
+// there is none the event came out.
+func (p *pipeline) checkOutcomes(t *testing.T, wants []string) {
+	t.Helper()
 	reasons := map[int64]string{}
 	for _, r := range p.all(t, p.dead)[0] {
 		own := len(r.Headers) - 5
@@ -249,11 +287,11 @@ func TestHostile_EventsHaveTheirOutcomes(t *testing.T) {
 		reasons[at] = string(r.Headers[own+3].Value)
 	}
 	passed := 0
-	for i, e := range events {
-		if got := reasons[int64(i)]; got != e.Reason {
-			t.Errorf("%s: %q, want %q", e.Name, got, e.Reason)
+	for i, want := range wants {
+		if got := reasons[int64(i)]; got != want {
+			t.Errorf("event %d: %q, want %q", i, got, want)
 		}
-		if e.Reason == "" {
+		if want == "" {
 			passed++
 		}
 	}

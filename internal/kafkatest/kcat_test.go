@@ -30,7 +30,8 @@ func kcat(t *testing.T, input []byte, args ...string) []byte {
 		}
 		t.Skip(what)
 	}
-	cmd := exec.CommandContext(ask(t), path, append([]string{"-b", strings.Join(brokers(), ",")}, args...)...)
+	args = append([]string{"-b", strings.Join(brokers(), ",")}, args...)
+	cmd := exec.CommandContext(ask(t), path, args...)
 	cmd.Stdin = bytes.NewReader(input)
 	var said bytes.Buffer
 	cmd.Stderr = &said
