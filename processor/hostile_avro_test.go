@@ -40,7 +40,7 @@ func avroTask(t *testing.T) *Task {
 	return task
 }
 
-func framed(value []byte) []byte {
+func withFrame(value []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{0}, 7), value...)
 }
 
@@ -51,7 +51,7 @@ func TestTask_EveryHostileAvroValueHasOneOutcome(t *testing.T) {
 	for i, e := range hostile.AvroValues(at) {
 		t.Run(e.Name, func(t *testing.T) {
 			in := &kgo.Record{
-				Topic: "events", Offset: int64(i), Timestamp: at, Key: []byte("k"), Value: framed(e.Bytes),
+				Topic: "events", Offset: int64(i), Timestamp: at, Key: []byte("k"), Value: withFrame(e.Bytes),
 			}
 			took := allocated(func() {
 				if err := task.Step(in); err != nil {

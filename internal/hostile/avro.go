@@ -56,11 +56,17 @@ func AvroValues(at time.Time) []AvroValue {
 	for i, n := range lies {
 		lie := long(n)
 		add("malformed", fmt.Sprint("Text", i), func(e *avroEvent) { e.id = lie + "ana" })
-		add("malformed", fmt.Sprint("Bytes", i), func(e *avroEvent) { e.blob = lie + "b"; e.extra = "" })
+		add("malformed", fmt.Sprint("Bytes", i), func(e *avroEvent) {
+			e.blob, e.extra = lie+"b", ""
+		})
 		add("malformed", fmt.Sprint("Index", i), func(e *avroEvent) { e.extra = lie })
 		add("malformed", fmt.Sprint("Symbol", i), func(e *avroEvent) { e.kind = lie })
-		add("malformed", fmt.Sprint("ItemLength", i), func(e *avroEvent) { e.tags = "\x02" + lie + "x" })
-		add("malformed", fmt.Sprint("KeyLength", i), func(e *avroEvent) { e.attrs = "\x02" + lie + "x" })
+		add("malformed", fmt.Sprint("ItemLength", i), func(e *avroEvent) {
+			e.tags = "\x02" + lie + "x"
+		})
+		add("malformed", fmt.Sprint("KeyLength", i), func(e *avroEvent) {
+			e.attrs = "\x02" + lie + "x"
+		})
 		add("malformed", fmt.Sprint("Block", i), func(e *avroEvent) { e.extra = "\x02" + lie })
 		// A negative count has the block's size behind it.
 		add("malformed", fmt.Sprint("BlockSize", i), func(e *avroEvent) {
