@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -49,11 +50,24 @@ func (l *loader) checkAvro() {
 	}
 	if c.Input.Schema != "" {
 		l.readSchema()
+		l.checkRawPolicies()
 		return
 	}
 	if c.Registry.URL == "" {
 		l.cross(faultf("Avro events need their schema: want registry.url, or input.schema where each "+
 			"value is Avro and nothing else"), "input.format", "registry.url", "input.schema")
+	}
+}
+
+// checkRawPolicies refuses events that would go out as they came in: nothing in front of a value
+// says which schema it has, and all others have that of the output.
+func (l *loader) checkRawPolicies() {
+	for _, reason := range slices.Sorted(maps.Keys(l.config.DeadLetters.On)) {
+		if key := "dead_letters.on." + reason; l.config.DeadLetters.On[reason] == PolicyPass {
+			l.cross(faultf("an event that passes has the schema of input.schema, not that of the "+
+				"output, and nothing says so: want dead_letter or fail, or registry.url"),
+				key, "input.schema")
+		}
 	}
 }
 

@@ -50,6 +50,13 @@ func TestLoad_AvroWithoutARegistry(t *testing.T) {
 	if err != nil || len(warnings) > 0 || !c.MayBeAvro() || c.Framed() {
 		t.Fatalf("%v, %v, %+v", err, warnings, c)
 	}
+	w.files["sessionizer.yaml"] += "dead_letters:\n  on:\n    no_time: pass\n    limit: fail\n"
+	_, _, err = w.load()
+	const want = "sessionizer.yaml:5: dead_letters.on.no_time: an event that passes has the schema of " +
+		"input.schema, not that of the output, and nothing says so: want dead_letter or fail, or registry.url"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
 	c, _, err = world{}.load()
 	if err != nil || c.MayBeAvro() || c.Framed() {
 		t.Fatalf("%v, without a registry all events are JSON: %+v", err, c)
