@@ -38,7 +38,8 @@ func long(n int64) string { return string(binary.AppendVarint(nil, n)) }
 
 func sized(text string) string { return long(int64(len(text))) + text }
 
-// AvroValues returns values of AvroSchema that lie about what they hold, and large ones that do not.
+// AvroValues returns values of AvroSchema that lie about what they hold, and large ones that do
+// not.
 func AvroValues(at time.Time) []AvroValue {
 	fine := avroEvent{sized("ana"), long(at.UnixMilli()), "\x00", "\x00", "\x00", "\x00", "\x00"}
 	all := []AvroValue{{"Fine", fine.bytes(), ""}}
@@ -83,10 +84,16 @@ func AvroValues(at time.Time) []AvroValue {
 	}
 	add("malformed", "EndlessNumber", func(e *avroEvent) { e.time = strings.Repeat("\xff", 1000) })
 	add("malformed", "TextNotUTF8", func(e *avroEvent) { e.id = sized("\xff") })
-	add("malformed", "ItemNotUTF8", func(e *avroEvent) { e.tags = "\x02" + sized("\xc0\xaf") + "\x00" })
-	add("malformed", "KeyNotUTF8", func(e *avroEvent) { e.attrs = "\x02" + sized("\x80") + "\x02\x00" })
+	add("malformed", "ItemNotUTF8", func(e *avroEvent) {
+		e.tags = "\x02" + sized("\xc0\xaf") + "\x00"
+	})
+	add("malformed", "KeyNotUTF8", func(e *avroEvent) {
+		e.attrs = "\x02" + sized("\x80") + "\x02\x00"
+	})
 	add("no_key", "BlankID", func(e *avroEvent) { e.id = sized(" ") })
-	add("limit", "LongID", func(e *avroEvent) { e.id = sized(strings.Repeat("x", limitAnonymousID+1)) })
+	add("limit", "LongID", func(e *avroEvent) {
+		e.id = sized(strings.Repeat("x", limitAnonymousID+1))
+	})
 	add("limit", "TooLarge", func(e *avroEvent) { e.blob = sized(strings.Repeat("b", limitRecord)) })
 	add("", "ManyItems", func(e *avroEvent) {
 		e.tags = long(mega) + strings.Repeat("\x00", mega) + "\x00"
