@@ -73,13 +73,19 @@ func (l *lane) tickTopic(
 	lookup, cancel := l.host.bound(ctx, l.host.cfg.endDeadline())
 	defer cancel()
 	ends, err := l.host.adm.ListCommittedOffsets(lookup, topic)
-	if err != nil {
-		l.log.Warn("look up the end of an idle topic", zap.String("topic", topic), zap.Error(err))
-		return nil
-	}
+	defer func() {
+		if err != nil {
+			l.log.Warn("look up the end of an idle topic", zap.String("topic", topic), zap.Error(err))
+			l.lastTick = time.Now().Add(probeEvery - tickEvery)
+		}
+	}()
 	for _, p := range parts {
 		end, ok := ends.Lookup(topic, p.tp.id)
-		if !ok || end.Err != nil {
+		if !ok {
+			continue
+		}
+		if end.Err != nil {
+			err = end.Err
 			continue
 		}
 		if end.Offset != p.task.Next() {

@@ -268,19 +268,38 @@ const rescale = "its keys live in other partitions now: stop every process and s
 func (h *host) untilEnd(ctx context.Context, lanes []*lane, done func()) {
 	const every = 100 * time.Millisecond
 	var ends kadm.ListedOffsets
+	said := time.Now()
 	for {
+		var reached bool
+		var err error
 		if ends == nil {
-			if e, err := h.adm.ListCommittedOffsets(ctx, h.cfg.Input...); err == nil && e.Error() == nil {
-				ends = e
-			}
-		} else if h.reached(ctx, ends) && !unsettled(lanes) {
+			ends, err = h.ends(ctx)
+		} else {
+			reached, err = h.reached(ctx, ends)
+		}
+		switch {
+		case reached && !unsettled(lanes):
 			done()
 			return
+		case err != nil && time.Since(said) >= topologyEvery:
+			said = time.Now()
+			h.log.Warn("look whether the end is reached", zap.Error(err))
 		}
 		if err := h.pause(ctx, every); err != nil {
 			return
 		}
 	}
+}
+
+func (h *host) ends(ctx context.Context) (kadm.ListedOffsets, error) {
+	ends, err := h.adm.ListCommittedOffsets(ctx, h.cfg.Input...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ends, nil
 }
 
 func unsettled(lanes []*lane) bool {
@@ -292,14 +311,14 @@ func unsettled(lanes []*lane) bool {
 	return false
 }
 
-func (h *host) reached(ctx context.Context, ends kadm.ListedOffsets) bool {
+func (h *host) reached(ctx context.Context, ends kadm.ListedOffsets) (bool, error) {
 	committed, err := h.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), h.cfg.Group, h.cfg.Input...)
 	if err != nil {
-		return false
+		return false, err
 	}
 	starts, err := h.adm.ListStartOffsets(ctx, h.cfg.Input...)
 	if err != nil {
-		return false
+		return false, err
 	}
 	ok := true
 	ends.Each(func(end kadm.ListedOffset) {
@@ -311,5 +330,5 @@ func (h *host) reached(ctx context.Context, ends kadm.ListedOffsets) bool {
 		empty := known && start.Err == nil && start.Offset >= end.Offset
 		ok = ok && empty && (!have || at.At < 0)
 	})
-	return ok
+	return ok, errors.Join(committed.Error(), starts.Error())
 }

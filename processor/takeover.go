@@ -132,10 +132,11 @@ func (h *host) awaitAborted(ctx context.Context, txnID string) error {
 	defer cancel()
 	for {
 		d, err := h.adm.DescribeTransactions(ctx, txnID)
-		if err != nil {
-			return fmt.Errorf("look after the abort of %s: %w", txnID, err)
-		}
 		switch t := d[txnID]; {
+		case err != nil && !denied(err):
+			return fmt.Errorf("look after the abort of %s: %w", txnID, err)
+		case err != nil:
+			return nil
 		case denied(t.Err):
 			return nil
 		case t.Err != nil:
