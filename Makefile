@@ -49,7 +49,7 @@ build: ## bin/sessionizer, static
 demo: build ## the whole of it in one process, on an embedded broker, with crashes; 30 s
 	bin/sessionizer demo $(DEMO_FLAGS)
 
-test: ## the fast tests: no broker, no network
+test: ## the fast tests: no broker, no network; LONG=1 tries every error code of Kafka everywhere
 	$(GO) test $(TEST_FLAGS) ./...
 	$(if $(PARALLEL),$(GO) test $(RACE) -tags synctests -timeout 20m $(TEST_FLAGS) $(PARALLEL))
 

@@ -40,9 +40,10 @@ type world struct {
 	parts   int32
 	nets    []*faultNet
 	logs    []*observer.ObservedLogs
-	names   []string // of the processes of logs
-	avro    *avro    // nil: events are JSON
-	closers []func() // what processes leave to their caller to close
+	names   []string             // of the processes of logs
+	avro    *avro                // nil: events are JSON
+	rules   func(*session.Rules) // changes those of every configuration; nil: nothing
+	closers []func()             // what processes leave to their caller to close
 }
 
 const brokerPort = 9092
@@ -102,6 +103,9 @@ func (w *world) client(opts ...kgo.Opt) *kgo.Client {
 func (w *world) config(instance string) Config {
 	w.t.Helper()
 	rules := session.DefaultRules()
+	if w.rules != nil {
+		w.rules(&rules)
+	}
 	if err := rules.Compile(); err != nil {
 		w.t.Fatal(err)
 	}
