@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
 // action is one kind of step, with how often it comes.
@@ -272,52 +271,6 @@ func (w *world) expel(r *rand.Rand, m *member) {
 			w.broker.assign(int32(id), others[r.IntN(len(others))].id)
 		}
 	}
-}
-
-// loseDisk returns what is left of the disk of a process that ends.
-func (w *world) loseDisk(r *rand.Rand, m *member) (*vfs.MemFS, error) {
-	expect := func(needs, then counter) { m.after = append(m.after, expectation{needs, then}) }
-	switch r.IntN(12) {
-	case 0, 1, 2: // the power goes
-		expect(cntTail, cntPowerLoss)
-		return m.disk.CrashClone(vfs.CrashCloneCfg{}), nil
-	case 3, 4: // it goes while Pebble writes
-		var torn *vfs.MemFS
-		left := 1 + r.IntN(12)
-		m.cut = func(op errorfs.Op) {
-			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || torn != nil {
-				return
-			}
-			if left--; left == 0 {
-				torn = m.disk.CrashClone(vfs.CrashCloneCfg{})
-			}
-		}
-		for _, p := range m.parts {
-			if p != nil {
-				if err := p.state.Flush(); err != nil {
-					return nil, fmt.Errorf("%s: %w", m.name, err)
-				}
-				break
-			}
-		}
-		w.settle()
-		if m.cut = nil; torn != nil {
-			expect(cntTail, cntTornFlush)
-			return torn, nil
-		}
-	case 5:
-		expect(cntFull, cntDiskGone)
-		return vfs.NewCrashableMem(), nil
-	case 6:
-		expect(cntFull, cntUnopenable)
-		m.damage = r.Uint64() | 1
-	case 7: // a copy of the disk is put back
-		if m.old != nil {
-			expect(cntNone, cntRolledBack)
-			return m.old.CrashClone(vfs.CrashCloneCfg{}), nil
-		}
-	}
-	return m.disk, nil
 }
 
 // restart starts a process again.

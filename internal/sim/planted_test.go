@@ -3,8 +3,8 @@ package sim
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,61 +20,67 @@ import (
 
 var plantedFlag = flag.Bool("planted", false, "plant faults and see that they are found")
 
-// planted is a fault: each old text stands once in the file, and the new one takes its place.
+// planted is a fault.
 type planted struct {
-	name, file string
-	changes    []string // old and new in turn
+	name    string
+	changes []change
 }
 
+// change is one place of it: old stands once in the file, and new takes its place.
+type change struct{ file, old, new string }
+
 func plantedFaults() []planted {
+	const commit, task, overlay = "internal/sim/commit.go", "processor/task.go", "state/overlay.go"
 	return []planted{
-		{"StateIsConfirmedAheadOfKafka", "internal/sim/commit.go", []string{
-			"	b := m.w.broker\n	var offsets",
+		{"StateIsConfirmedAheadOfKafka", []change{{
+			commit, "	b := m.w.broker\n	var offsets",
 			"	for _, p := range touched {\n" +
 				"		if err := p.task.Commit(p.metaEnd, changelogID()); err != nil {\n" +
 				"			return err\n		}\n	}\n	b := m.w.broker\n	var offsets",
-			"	m.w.count(cntCommits)\n	for _, p := range touched {",
+		}, {
+			commit, "	m.w.count(cntCommits)\n	for _, p := range touched {",
 			"	m.w.count(cntCommits)\n	for _, p := range touched[:0] {",
-		}},
-		{"TimerOnlyTransactionsCommitNoOffset", "internal/sim/commit.go", []string{
-			"		offsets = append(offsets, commitTo{",
+		}}},
+		{"TimerOnlyTransactionsCommitNoOffset", []change{{
+			commit, "		offsets = append(offsets, commitTo{",
 			"		was, _ := p.state.Position()\n" +
 				"		if was.Offset == p.task.Pending().Offset {\n" +
 				"			m.txn.ticks = append(m.txn.ticks, p.ticks...)\n			continue\n		}\n" +
 				"		offsets = append(offsets, commitTo{",
-		}},
-		{"TheTailIsNotRestored", "processor/recovery.go", []string{
-			"	if have && r.tailWillDo(local, target) {",
+		}}},
+		{"TheTailIsNotRestored", []change{{
+			"processor/recovery.go", "	if have && r.tailWillDo(local, target) {",
 			"	if have && r.tailWillDo(local, target) {\n		return p, nil\n	}\n" +
 				"	if have && r.tailWillDo(local, target) {",
-		}},
-		{"RecordsBelowThePositionAreProcessed", "processor/task.go", []string{
-			"	if t.next != unknownOffset && in.Offset < t.next {",
+		}}},
+		{"RecordsBelowThePositionAreProcessed", []change{{
+			task, "	if t.next != unknownOffset && in.Offset < t.next {",
 			"	if t.next != unknownOffset && in.Offset < t.next-5 {",
-		}},
-		{"AnAbortLosesTimers", "state/overlay.go", []string{
-			"		s.change = 0\n		p.schedule(c.slot, s, s.due)",
-			"		s.change = 0",
-		}},
-		{"AnAbortLosesTimersThatWereTaken", "state/timers.go", []string{
-			"	for _, id := range p.taken {", "	for _, id := range p.taken[:0] {",
-		}},
-		{"AnAbortedOverlayIsApplied", "state/overlay.go", []string{
-			"		s.change = 0\n		p.schedule(c.slot, s, s.due)",
+		}}},
+		{"AnAbortLosesTimers", []change{{
+			overlay, "		s.change = 0\n		p.schedule(c.slot, s, s.due)", "		s.change = 0",
+		}, {
+			"state/timers.go", "	for _, id := range p.taken {", "	for _, id := range p.taken[:0] {",
+		}}},
+		{"TimersAreNotArmedWhenAPartitionOpens", []change{{
+			"state/partition.go", "	s.due, s.timer = due, due\n" +
+				"	l.p.timers.heap = append(l.p.timers.heap, timer{due: due, slot: l.last})",
+			"	s.due = due",
+		}}},
+		{"AnAbortedOverlayIsApplied", []change{{
+			overlay, "		s.change = 0\n		p.schedule(c.slot, s, s.due)",
 			"		if c.hasRow {\n			p.cache.setRow(s, p.overlay.rowOf(c))\n" +
 				"			s.due = c.due\n		}\n		s.change = 0\n		p.schedule(c.slot, s, s.due)",
-		}},
-		{"ARestorePassesTombstonesBy", "state/restore.go", []string{
-			"	key, history, err := SplitChangelogKey(changelogKey)",
+		}}},
+		{"ARestorePassesTombstonesBy", []change{{
+			"state/restore.go", "	key, history, err := SplitChangelogKey(changelogKey)",
 			"	if len(value) == 0 {\n		return nil\n	}\n" +
 				"	key, history, err := SplitChangelogKey(changelogKey)",
-		}},
-		{"TheHistoryIsNotKept", "processor/task.go", []string{
-			"		t.part.PutHistory(key, t.history)\n", "",
-		}},
-		{"AGapOfExactlyTheTimeoutEndsAVisit", "session/rules.go", []string{
-			"	return Time(timeout)\n", "	return Time(timeout - 1)\n",
-		}},
+		}}},
+		{"TheHistoryIsNotKept", []change{{task, "		t.part.PutHistory(key, t.history)\n", ""}}},
+		{"AGapOfExactlyTheTimeoutEndsAVisit", []change{{
+			"session/rules.go", "	return Time(timeout)\n", "	return Time(timeout - 1)\n",
+		}}},
 	}
 }
 
@@ -94,24 +100,31 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 func (f *planted) mustBeFound(t *testing.T, root string) {
 	t.Helper()
 	const seeds, patience = "40", 4 * time.Minute
-	name := filepath.Join(root, filepath.FromSlash(f.file))
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	is := string(text)
-	for i := 0; i < len(f.changes); i += 2 {
-		if n := strings.Count(is, f.changes[i]); n != 1 {
-			t.Fatalf("%s has %q %d times: plant the fault anew", f.file, f.changes[i], n)
-		}
-		is = strings.Replace(is, f.changes[i], f.changes[i+1], 1)
-	}
 	dir := t.TempDir()
-	changed := filepath.Join(dir, filepath.Base(f.file))
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {name: changed}})
-	err = errors.Join(err,
-		os.WriteFile(changed, []byte(is), 0o600),
-		os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
+	replaced := map[string]string{}
+	for i, c := range f.changes {
+		name := filepath.Join(root, filepath.FromSlash(c.file))
+		now := replaced[name]
+		if now == "" {
+			now = name
+		}
+		text, err := os.ReadFile(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), c.old); n != 1 {
+			t.Fatalf("%s has %q %d times: plant the fault anew", c.file, c.old, n)
+		}
+		replaced[name] = filepath.Join(dir, fmt.Sprintf("%d.go", i))
+		changed := strings.Replace(string(text), c.old, c.new, 1)
+		if err := os.WriteFile(replaced[name], []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := json.Marshal(map[string]map[string]string{"Replace": replaced})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "overlay.json"), text, 0o600)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

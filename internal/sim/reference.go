@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -236,8 +237,8 @@ func (f *reference) tick(at session.Time, next int64) error {
 	for _, k := range f.order {
 		isDue := k.due != session.NoTime && k.due < at
 		if f.asks && isDue != (k.oracleDue != session.NoTime && k.oracleDue < at) {
-			return fmt.Errorf("key %q at tick %d: due at %d, the oracle says %d", k.key, at, k.due,
-				k.oracleDue)
+			return f.keyError(k, fmt.Errorf("key %q at tick %d: due at %d, the oracle says %d", k.key,
+				at, k.due, k.oracleDue))
 		}
 		if !isDue {
 			continue
@@ -284,8 +285,9 @@ func (f *reference) askStep(k *refKey, s *sent, offset int64) error {
 	got := oracle.StampText(&f.out) + oracle.RecordsText(oracle.EndedTexts(f.out.Before),
 		oracle.EndedTexts(f.out.Begun), oracle.EndedTexts(f.out.After))
 	if want += oracle.RecordsText(o.Before, o.Begun, o.After); got != want {
-		return fmt.Errorf("%s/%d@%d %s\nthe rules say  %s\nthe oracle says %s", inputTopic,
-			f.partition, offset, s.value, got, want)
+		return &keyError{string(e.AnonymousID), offset, fmt.Errorf(
+			"%s/%d@%d %s\nthe rules say   %s\nthe oracle says %s", inputTopic, f.partition, offset,
+			s.value, got, want)}
 	}
 	return nil
 }
@@ -297,10 +299,15 @@ func (f *reference) askTick(k *refKey, tick session.Time) error {
 	o.Expire(tick)
 	k.oracleDue = o.Due()
 	if got := oracle.EndedTexts(f.out.Before); !slices.Equal(got, o.Before) {
-		return fmt.Errorf("key %q at tick %d\nthe rules end  %q\nthe oracle ends %q", k.key, tick,
-			got, o.Before)
+		return f.keyError(k, fmt.Errorf("key %q at tick %d\nthe rules end   %q\nthe oracle ends %q",
+			k.key, tick, got, o.Before))
 	}
 	return nil
+}
+
+func (f *reference) keyError(k *refKey, err error) error {
+	_, id, splitErr := session.SplitKey(k.key, nil)
+	return &keyError{string(id), f.next, errors.Join(err, splitErr)}
 }
 
 // tell counts what was decided.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -144,6 +145,10 @@ func (w *world) judge(id int32) error {
 		if err = ref.tick(session.Time(ticks[0].tick), ticks[0].next); err == nil {
 			err = j.compare(&ref.made, true)
 		}
+	}
+	var about *keyError
+	if errors.As(err, &about) {
+		err = fmt.Errorf("%w\n\n%s", err, w.scenario(id, about))
 	}
 	if err == nil {
 		err = j.atEnd()
