@@ -55,7 +55,7 @@ test: ## the fast tests: no broker, no network; LONG=1 tries every error code of
 
 sim: ## simulation: 2,000 seeds and planted faults; one with SEED=7, a failed one with TRACE=file
 	$(GO) test -count=1 -timeout 60m ./internal/sim -v -run '^TestSim$$' $(if $(TRACE), \
-		-trace $(abspath $(TRACE)) -tell, $(if $(SEED), -seed $(SEED), -seeds $(SEEDS)) -events $(EVENTS))
+		-replay $(abspath $(TRACE)) -tell, $(if $(SEED), -seed $(SEED), -seeds $(SEEDS)) -events $(EVENTS))
 	$(if $(TRACE)$(SEED),,$(GO) test -count=1 -timeout 60m ./internal/sim -run Planted -planted)
 
 check: fmt tidy-diff lint ## formatting, vet, lint, modules, layout and style

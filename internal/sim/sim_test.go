@@ -25,7 +25,7 @@ var (
 	seedFlag   = flag.Uint64("seed", 0, "the one seed to run; 0: many")
 	seedsFlag  = flag.Int("seeds", 24, "how many seeds to run, from 1 on")
 	eventsFlag = flag.Int("events", 5_000, "events of a seed, at least")
-	traceFlag  = flag.String("trace", "", "a trace file to play again")
+	traceFlag  = flag.String("replay", "", "a trace file to play again")
 	firstFlag  = flag.Bool("first", false, "end with the first seed that fails, and write no file")
 	tellFlag   = flag.Bool("tell", false, "print what happens in the one seed or trace")
 )
