@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,24 +34,15 @@ type trial struct {
 
 // run makes the world of a place and tries codes there, one after the other.
 func (p place) run(t *testing.T, test func(x *trial)) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, net: &kfake.VirtualNetwork{}, parts: 2}
-		opts := []kfake.Opt{
-			kfake.NumBrokers(1), kfake.Ports(brokerPort), kfake.ListenFn(w.net.Listen),
-			kfake.SeedTopics(w.parts, "events"),
-			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
-		}
-		if p.old {
-			opts = append(opts, kfake.MaxVersions(kversion.V3_8_0()))
-		}
-		if p.brokers > 1 {
-			opts = append(opts, kfake.NumBrokers(p.brokers), kfake.Ports(brokerPort, brokerPort+1))
-		}
-		var err error
-		if w.cluster, err = kfake.NewCluster(opts...); err != nil {
-			t.Fatal(err)
-		}
-		defer w.end()
+	var opts []kfake.Opt
+	if p.old {
+		opts = append(opts, kfake.MaxVersions(kversion.V3_8_0()))
+	}
+	if p.brokers > 1 {
+		opts = append(opts, kfake.NumBrokers(p.brokers), kfake.Ports(brokerPort, brokerPort+1))
+	}
+	bubbleWith(t, 2, func(w *world) {
+		t := w.t
 		x := &trial{w: w, c: w.config("a")}
 		if p.setup != nil {
 			p.setup(x)
@@ -70,7 +60,7 @@ func (p place) run(t *testing.T, test func(x *trial)) {
 		}
 		test(x)
 		x.close()
-	})
+	}, opts...)
 }
 
 // settle is how long a process has to say what it does about a fault.

@@ -51,13 +51,20 @@ const brokerPort = 9092
 // bubble runs a test with a fresh world in a synctest bubble.
 func bubble(t *testing.T, partitions int32, test func(w *world)) {
 	t.Helper()
+	bubbleWith(t, partitions, test)
+}
+
+// bubbleWith is bubble with other options of the cluster too.
+func bubbleWith(t *testing.T, partitions int32, test func(w *world), more ...kfake.Opt) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, net: &kfake.VirtualNetwork{}, parts: partitions}
 		var err error
-		w.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(brokerPort),
-			kfake.ListenFn(w.net.Listen),
+		w.cluster, err = kfake.NewCluster(append([]kfake.Opt{
+			kfake.NumBrokers(1), kfake.Ports(brokerPort), kfake.ListenFn(w.net.Listen),
 			kfake.SeedTopics(partitions, "events"),
-			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
+		}, more...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
