@@ -175,7 +175,7 @@ func (d *decoder) visit() *visit {
 // The most that is kept of facts in memory, and how many buckets there are. A key's facts are all
 // in one bucket; the audit of a bucket holds the sessions of its keys in memory, and no events.
 const (
-	spillBytesDefault = 256 << 20
+	spillBytesDefault = 64 << 20
 	buckets           = 512
 )
 

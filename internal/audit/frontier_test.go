@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,9 @@ func (w *world) verifyMoving(t *testing.T) audit.Report {
 	r, err := audit.Run(t.Context(), c, w)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(c.SpillDir); err != nil || len(left) > 0 {
+		t.Errorf("temporary files are left: %v, %v", left, err)
 	}
 	return r
 }

@@ -503,6 +503,28 @@ func TestMutants_EachIsFound(t *testing.T) {
 	}
 }
 
+// What is found is told to people who may not see whose events these are.
+func TestFindings_NameNobodyUnlessAsked(t *testing.T) {
+	w := newWorld(t, rich, 1)
+	w.draw(t, 700)
+	w.run(t)
+	m := &mutation{w, 1}
+	for _, one := range append(stampMutants(), visitMutants()...) {
+		one.spoil(m)
+	}
+	told := func(show bool) string {
+		w.audit.ShowKeys = show
+		return fmt.Sprint(w.verify(t).Findings)
+	}
+	if text := told(false); strings.Contains(text, "eventsana") || strings.Contains(text, "eventsbob") ||
+		len(text) < 1000 {
+		t.Errorf("keys are in %s", text)
+	}
+	if text := told(true); !strings.Contains(text, "eventsana") && !strings.Contains(text, "eventsbob") {
+		t.Errorf("no key is in %s", text)
+	}
+}
+
 // What a lane has to take care of, left out.
 func TestMutants_ASloppyLaneIsFound(t *testing.T) {
 	for name, c := range map[string]struct {
