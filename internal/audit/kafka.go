@@ -177,8 +177,9 @@ func (k *Kafka) Open(_ context.Context, topic string, partition int32) (Stream, 
 }
 
 const (
-	// fetchBytesMax bounds what a stream holds, of which there are a few at a time.
-	fetchBytesMax = 8 << 20
+	// fetchBytesMax bounds what a stream holds, of which there are a few at a time. It counts what is
+	// compressed; in memory it is ten times as much.
+	fetchBytesMax = 1 << 20
 	// silenceMax is how long a partition may yield nothing below its end: longer than a transaction
 	// that was left open there takes to be aborted.
 	silenceMax = 30 * time.Second

@@ -157,15 +157,16 @@ func (j *judge) follow(k *key, f *fact) {
 	}
 	t := k.alone[id]
 	isStart := f.stamp[fieldStart] == "true"
-	if t == nil {
+	switch {
+	case t == nil:
 		t = &thread{index: f.stamp[fieldIndex], uuid: f.stamp[fieldUUID]}
 		k.alone[id] = t
 		if isStart {
 			j.r.Sessions++
 		}
-	} else if isStart && k.mayReturn(t, f) {
+	case isStart && k.mayReturn(t, f):
 		*t = thread{index: f.stamp[fieldIndex], uuid: f.stamp[fieldUUID]} // the id was given anew
-	} else if isStart {
+	case isStart:
 		j.find(CheckStart, f, "it is a second start of its session")
 	}
 	t.seen = f.watermark
