@@ -171,7 +171,8 @@ func (k *Kafka) Open(_ context.Context, topic string, partition int32) (Stream, 
 		// The last offset of a partition is often a transaction's marker: without them there is no
 		// telling that the end was reached.
 		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchBytesMax), kgo.FetchMaxPartitionBytes(fetchBytesMax),
+		// Not FetchMaxBytes: where that one ends a fetch, kfake leaves out which transactions aborted.
+		kgo.FetchMaxPartitionBytes(fetchBytesMax),
 	)
 	return s, err
 }
