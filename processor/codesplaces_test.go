@@ -26,7 +26,10 @@ type place struct {
 	after   time.Duration // that the fault stays when it has hit
 	old     bool          // a broker that has partitions added to transactions first
 	brokers int           // 0: one
-	either  bool          // which of the clients asks first is not certain: again is as good
+	// dropped: the client drops what it has fetched when a transaction ends just then, an error too,
+	// and asks again: for once, it may be inside.
+	dropped bool
+	either  bool // which of the clients asks first is not certain: again is as good
 }
 
 // level is what an error stands for.
@@ -183,9 +186,10 @@ var places = []place{
 		provoke: restoring},
 	{name: "Fetch of the changelog", request: kmsg.Fetch, fault: changelog, provoke: restoring},
 	{name: "Fetch", request: kmsg.Fetch, fault: anyTop, provoke: flow},
-	{name: "Fetch of partitions", request: kmsg.Fetch, fault: ofInput, provoke: flow},
+	{name: "Fetch of partitions", request: kmsg.Fetch, fault: ofInput, provoke: flow, dropped: true},
 	{name: "OffsetForLeaderEpoch", request: kmsg.OffsetForLeaderEpoch,
-		provoke: moving, brokers: 2},
+		provoke: moving, brokers: 2,
+		dropped: true},
 	{name: "ListOffsets of the input, idle", request: kmsg.ListOffsets, fault: ofInput,
 		provoke: flow,
 		setup:   idleSoon, after: 4 * time.Second},
