@@ -33,7 +33,7 @@ LONG        ?=
 .DEFAULT_GOAL := help
 .PHONY: help build demo test sim check fmt tidy-diff lint kafka kafka-stop kafka-topic test-kafka \
 	registry registry-stop \
-	crash bench benchstat docs fuzz clean
+	crash report bench benchstat docs fuzz clean
 
 help: ## list the targets
 	@echo 'A real broker for trying things out: make kafka, then KAFKA_BROKERS=127.0.0.1:9092;'
@@ -95,6 +95,16 @@ crash: build $(KAFKA) ## break it on a real broker: kills, pauses, damage, outag
 	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer LONG=$(LONG) PROOF_DIR=$(abspath $(PROOF_DIR)) \
 		$(KAFKA) with $(GO) test -count=1 -v -tags kafka -timeout 8h $(TEST_FLAGS) \
 		-run Campaign ./internal/kafkatest
+
+report: ## docs/proof.md anew, from what breaks it: half an hour
+	rm -rf $(PROOF_DIR)
+	PROOF_DIR=$(abspath $(PROOF_DIR)) $(GO) test -count=1 -run 'TestDamage$$' ./state
+	PROOF_DIR=$(abspath $(PROOF_DIR)) $(GO) test -count=1 -run Mutants ./internal/audit
+	PROOF_DIR=$(abspath $(PROOF_DIR)) LONG=1 $(GO) test -count=1 -tags synctests -timeout 60m \
+		-run 'TestCodes$$' ./processor
+	PROOF_DIR=$(abspath $(PROOF_DIR)) $(MAKE) sim
+	$(MAKE) crash
+	$(GO) run ./internal/proof/report $(PROOF_DIR) docs/proof.md
 
 # Rebuilt each time: the go command knows better than make whether it must.
 .PHONY: $(KAFKA)

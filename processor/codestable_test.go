@@ -4,14 +4,18 @@ package processor
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sessionizer/internal/proof"
 )
 
 // Every error code that Kafka has, as the answer to every kind of request that a process sends: for
@@ -285,6 +289,8 @@ func TestCodes(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	long := os.Getenv("LONG") != ""
+	tried.Store(0)
+	t.Cleanup(func() { leaveRecord(t, seed) })
 	for _, p := range places {
 		for _, persistent := range []bool{false, true} {
 			name := p.name + "/once"
@@ -308,6 +314,27 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+// tried counts the answers that were given.
+var tried atomic.Int64
+
+func leaveRecord(t *testing.T, seed uint64) {
+	t.Helper()
+	record := proof.Record{
+		Name: "Error codes", Order: 2, Seed: fmt.Sprint(seed),
+		What: "The program in a virtual network whose broker answers a request with an error, once or for " +
+			"15 seconds. What it does is what a table says, and the output is that of an undisturbed run.",
+		Counts: map[string]int64{
+			"answers": tried.Load(), "places": int64(len(places)), "codes of Kafka": int64(len(everyCode())),
+		},
+	}
+	if t.Failed() {
+		record.Violations = 1
+	}
+	if err := record.Write(); err != nil {
+		t.Error(err)
+	}
+}
+
 func (x *trial) tryRow(
 	p place, row answer, codes []*kerr.Error, persistent, long bool, r *rand.Rand,
 ) {
@@ -323,6 +350,7 @@ func (x *trial) tryRow(
 		codes = codes[:min(sampled, len(codes))]
 	}
 	for _, code := range codes {
+		tried.Add(1)
 		did, what := x.try(p, code, persistent)
 		if p.either && did == again || p.dropped && !persistent && did == inside {
 			did = want

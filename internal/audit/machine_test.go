@@ -177,6 +177,8 @@ func TestMutants_EachOfTheMachineIsFound(t *testing.T) {
 		t.Skip("a mutant")
 	}
 	program := buildMutants(t)
+	leaveRecord(t, "Mutants of the machine", "The program is built with one fault each",
+		len(machineMutants()))
 	all := append(machineMutants(), machineMutant{name: "none"})
 	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
