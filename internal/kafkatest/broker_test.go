@@ -78,17 +78,21 @@ func (p *pipeline) takeInput(t *testing.T) []*kgo.Record {
 // ownBroker starts a broker that no other test has to do with.
 func ownBroker(t *testing.T) *kafka.Broker {
 	t.Helper()
+	return startBroker(t, kafka.Options{})
+}
+
+// startBroker starts a broker in a folder and at a port of its own.
+func startBroker(t *testing.T, o kafka.Options) *kafka.Broker {
+	t.Helper()
 	dir, err := kafka.Dir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	jars, err := kafka.Jars(t.Context(), dir, t.Output())
-	if err != nil {
+	if o.Jars, err = kafka.Jars(t.Context(), dir, t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	b, err := kafka.New(kafka.Options{
-		Dir: filepath.Join(t.TempDir(), "broker"), Jars: jars, Port: lowPorts(t),
-	})
+	o.Dir, o.Port = filepath.Join(t.TempDir(), "broker"), lowPorts(t)
+	b, err := kafka.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ package kafkatest
 import (
 	"fmt"
 	"net"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -67,30 +66,7 @@ func TestCampaign_Network(t *testing.T) {
 // brokerBehind starts a broker of its own that tells its clients another port.
 func brokerBehind(t *testing.T, port int) *kafka.Broker {
 	t.Helper()
-	dir, err := kafka.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	jars, err := kafka.Jars(t.Context(), dir, t.Output())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := kafka.New(kafka.Options{
-		Dir: filepath.Join(t.TempDir(), "broker"), Jars: jars, Port: lowPorts(t), Heap: "512m",
-		Properties: map[string]string{
-			"advertised.listeners": fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port),
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Kill(); err != nil {
-			t.Errorf("end the broker: %v", err)
-		}
-	})
-	if err := b.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return startBroker(t, kafka.Options{Heap: "512m", Properties: map[string]string{
+		"advertised.listeners": fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port),
+	}})
 }
