@@ -114,6 +114,46 @@ func TestMarks_KnowEachOffset(t *testing.T) {
 	}
 }
 
+// The count of what was sent back is the last header, as we wrote it. No other exempts a record.
+func TestParse_OnlyOurOwnCountCounts(t *testing.T) {
+	count := func(value string) kgo.RecordHeader {
+		return kgo.RecordHeader{Key: HeaderAttempts, Value: []byte(value)}
+	}
+	other := kgo.RecordHeader{Key: "trace", Value: []byte("1")}
+	for _, x := range []struct {
+		name   string
+		own    []kgo.RecordHeader
+		want   int
+		behind string // the count of the record that goes back
+		stays  int    // its other headers
+	}{
+		{"None", nil, 0, "1", 0},
+		{"Ours", []kgo.RecordHeader{other, count("2")}, 2, "3", 1},
+		{"TheLastOfTwo", []kgo.RecordHeader{count("7"), count("2")}, 2, "3", 1},
+		{"NotTheLast", []kgo.RecordHeader{count("7"), other}, 0, "1", 2},
+		{"Zero", []kgo.RecordHeader{count("0")}, 0, "1", 1},
+		{"Large", []kgo.RecordHeader{count("2147483648")}, 0, "1", 1},
+		{"JustTooLarge", []kgo.RecordHeader{count("1000")}, 0, "1", 1},
+		{"TheLargest", []kgo.RecordHeader{count("999")}, 999, "999", 0},
+		{"Sign", []kgo.RecordHeader{count("+3")}, 0, "1", 1},
+		{"Zeros", []kgo.RecordHeader{count("003")}, 0, "1", 1},
+		{"Empty", []kgo.RecordHeader{count("")}, 0, "1", 1},
+	} {
+		l, ok := Parse(letterOf(x.own...))
+		if !ok || l.Attempts != x.want {
+			t.Fatalf("%s: sent back %d times, want %d", x.name, l.Attempts, x.want)
+		}
+		back := l.back().Headers
+		if last := back[len(back)-1]; len(back) != x.stays+1 || last.Key != HeaderAttempts ||
+			string(last.Value) != x.behind {
+			t.Errorf("%s: goes back with %v", x.name, back)
+		}
+		if word, _ := (Inputs{"events": 1}).Refuse(l, AttemptsMax+1); word != "" {
+			t.Errorf("%s: refused, %s, whatever is allowed", x.name, word)
+		}
+	}
+}
+
 // Two that redrive at once: the one that began first finds itself shut out.
 func TestRedriver_TheNewestShutsTheOthersOut(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "events", "dead"))

@@ -10,9 +10,13 @@ import (
 	"sessionizer/schemas"
 )
 
-// HeaderAttempts is a header of a record that was sent back: how often that has happened to it, in
-// decimal. It stays with the record, so that one that fails again and again is found out.
+// HeaderAttempts is the last header of a record that was sent back: how often that has happened to
+// it, in decimal. It stays with the record, so that one that fails again and again is found out.
 const HeaderAttempts = "__sessionizer.redrive.attempts"
+
+// AttemptsMax is the greatest count that is written: it stays there. Whoever allows more attempts
+// sends everything back, also what a producer has given this header.
+const AttemptsMax = 999
 
 // Place is where a record lies.
 type Place struct {
@@ -72,17 +76,17 @@ func Parse(r *kgo.Record) (*Letter, bool) {
 	return l, true
 }
 
-// attempts is the count that the last header of that name has. Whoever writes nonsense there begins
-// with none: the header is written anew when the record is sent back.
+// attempts is the count that we put behind all other headers when we sent the record back. A header
+// of that name anywhere else, or with a value that we do not write, is the record's own, and counts
+// as none: whoever writes events could exempt them from being sent back otherwise.
 func attempts(headers []kgo.RecordHeader) int {
-	n := 0
-	for _, h := range headers {
-		if h.Key == HeaderAttempts {
-			var err error
-			if n, err = strconv.Atoi(string(h.Value)); err != nil || n < 0 {
-				n = 0
-			}
-		}
+	if len(headers) == 0 || headers[len(headers)-1].Key != HeaderAttempts {
+		return 0
+	}
+	text := string(headers[len(headers)-1].Value)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > AttemptsMax || strconv.Itoa(n) != text {
+		return 0
 	}
 	return n
 }
@@ -90,18 +94,18 @@ func attempts(headers []kgo.RecordHeader) int {
 // back is the record as it goes to the input again: the same place but for the offset, the same
 // key, value, headers and timestamp, and the header that counts.
 func (l *Letter) back() *kgo.Record {
+	own := l.Headers
+	if l.Attempts > 0 {
+		own = own[:len(own)-1]
+	}
 	r := &kgo.Record{
 		Topic: l.From.Topic, Partition: l.From.Partition,
 		Key: l.Record.Key, Value: l.Record.Value, Timestamp: l.Record.Timestamp,
-		Headers: make([]kgo.RecordHeader, 0, len(l.Headers)+1),
+		Headers: make([]kgo.RecordHeader, 0, len(own)+1),
 	}
-	for _, h := range l.Headers {
-		if h.Key != HeaderAttempts {
-			r.Headers = append(r.Headers, h)
-		}
-	}
-	r.Headers = append(r.Headers, kgo.RecordHeader{
-		Key: HeaderAttempts, Value: strconv.AppendInt(nil, int64(l.Attempts)+1, 10),
+	r.Headers = append(append(r.Headers, own...), kgo.RecordHeader{
+		Key:   HeaderAttempts,
+		Value: strconv.AppendInt(nil, int64(min(l.Attempts+1, AttemptsMax)), 10),
 	})
 	return r
 }
