@@ -34,6 +34,11 @@ const (
 	TooLate    Reason = "too_late"
 )
 
+// Reasons returns all reasons.
+func Reasons() []Reason {
+	return []Reason{Malformed, Limit, NoKey, NoTime, BadContext, InvalidID, TooLate}
+}
+
 // BadInput says why an event cannot be processed. Its message names members and offsets, never
 // values: it may be logged.
 type BadInput struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"sessionizer/internal/config"
 	"sessionizer/internal/dlq"
 	"sessionizer/processor"
+	"sessionizer/schemas"
 	"sessionizer/session"
 )
 
@@ -62,6 +64,9 @@ func (f *dlqFilter) filter(now time.Time) (*dlq.Filter, error) {
 	want := &dlq.Filter{
 		Reasons: f.reasons, Topics: f.topics, Partition: f.partition, ToOffset: -1,
 	}
+	if err := knownReasons(f.reasons); err != nil {
+		return nil, err
+	}
 	if f.partition < -1 {
 		return nil, usageError{fmt.Errorf("--partition %d: want 0 or more", f.partition)}
 	}
@@ -74,6 +79,26 @@ func (f *dlqFilter) filter(now time.Time) (*dlq.Filter, error) {
 	}
 	want.Until, err = parseBound("--until", f.until, now)
 	return want, err
+}
+
+// knownReasons refuses a name that no dead letter of ours has: to a misspelt one the answer would
+// be that there is nothing.
+func knownReasons(names []string) error {
+	var known []string
+	for _, reason := range schemas.Reasons() {
+		known = append(known, string(reason))
+	}
+	for _, name := range names {
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := "want some of " + strings.Join(known, ", ")
+		if nearest := config.Nearest(name, known); nearest != "" {
+			hint = "did you mean " + nearest + "? " + hint
+		}
+		return usageError{fmt.Errorf("--reason: no such reason: %q; %s", name, hint)}
+	}
+	return nil
 }
 
 // parseOffsets reads 17, 17-20, 17- or -20; the end is negative where there is none.

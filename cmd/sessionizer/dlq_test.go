@@ -199,6 +199,8 @@ func TestDLQShow_Filters(t *testing.T) {
 func TestDLQ_WrongFlagsAreRefused(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for args, want := range map[string]string{
+		"show --reason no_kye":     `no such reason: "no_kye"; did you mean no_key? want some of malformed,`,
+		"redrive --reason limit,x": `no such reason: "x"; want some of malformed, limit, no_key,`,
 		"show --offset x":          "--offset x: want",
 		"show --offset 9-3":        "--offset 9-3: want",
 		"show --since yesterday":   "--since yesterday: want",

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"sessionizer/schemas"
 	"sessionizer/session"
 )
 
@@ -46,13 +47,6 @@ const (
 	brokersMax            = 1_000
 	topicsMax             = 1_000
 )
-
-// Reasons are the reasons of dead letters, the keys of dead_letters.on.
-func reasons() []string {
-	return []string{
-		"malformed", "limit", "no_key", "no_time", "bad_context", "invalid_id", "too_late",
-	}
-}
 
 // places are the keys of paths, each with what is at the path in an event.
 func places() [][2]string {
@@ -184,8 +178,9 @@ func topicKeys() []key {
 		{name: "dead_letters.topic", about: "topic of what cannot be processed",
 			field: text(func(c *Config) *string { return &c.DeadLetters.Topic }, legalName)},
 	}
-	for _, reason := range reasons() {
-		ks = append(ks, key{name: "dead_letters.on." + reason, field: policyOf(reason),
+	for _, reason := range schemas.Reasons() {
+		name := string(reason)
+		ks = append(ks, key{name: "dead_letters.on." + name, field: policyOf(name),
 			about: "what becomes of an event that cannot be processed for this reason"})
 	}
 	return ks
