@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -218,7 +217,7 @@ func (r *redrive) take(ctx context.Context, l *dlq.Letter, isRedriven bool) erro
 		r.report.Refused[word]++
 		if len(r.refusals) < shownRefusals {
 			r.refusals = append(r.refusals,
-				fmt.Sprintf("%v, from %v (%s): %s", l.At, l.From, l.Reason, why))
+				printable(fmt.Sprintf("%v, from %v (%s): %s", l.At, l.From, l.Reason, why)))
 		}
 		return nil
 	}
@@ -289,13 +288,13 @@ func (r *redrive) tellRefusals(w io.Writer) {
 
 func (r *redriveReport) write(w io.Writer, o *dlqRedriveOptions) error {
 	if o.json {
-		return json.NewEncoder(w).Encode(r)
+		return writeJSONLine(w, r)
 	}
 	var b strings.Builder
 	line := func(what string, n int64, by map[string]int64) {
 		fmt.Fprintf(&b, "%-17s %s", what, grouped(n))
 		if n > 0 && len(by) > 0 {
-			fmt.Fprintf(&b, " (%s)", listed(by))
+			fmt.Fprintf(&b, " (%s)", printable(listed(by)))
 		}
 		b.WriteByte('\n')
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -100,15 +101,13 @@ func (s *dlqShown) take(l *dlq.Letter, isRedriven bool) error {
 		return nil
 	}
 	if s.o.json {
-		encoder := json.NewEncoder(s.w)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(shownLetter(l, isRedriven))
+		return writeJSONLine(s.w, shownLetter(l, isRedriven))
 	}
 	return s.line(l, isRedriven)
 }
 
-// line writes a dead letter for people. What came with the event is shown without
-// what would move a terminal's cursor.
+// line writes a dead letter for people. What is in the record is shown without what would move a
+// terminal's cursor, also where our headers stand: others may write to the topic.
 func (s *dlqShown) line(l *dlq.Letter, isRedriven bool) error {
 	var b strings.Builder
 	if s.all == 1 {
@@ -120,8 +119,9 @@ func (s *dlqShown) line(l *dlq.Letter, isRedriven bool) error {
 		s.place = place
 	}
 	at := l.Record.Timestamp.UTC().Format("2006-01-02 15:04:05.000")
-	fmt.Fprintf(&b, "%9d  %s  %-20s  %-11s  %9s  %-20s  %s", l.At.Offset, at, l.From, l.Reason,
-		grouped(int64(len(l.Record.Value))), printable(string(l.Record.Key)), printable(l.Message))
+	fmt.Fprintf(&b, "%9d  %s  %-20s  %-11s  %9s  %-20s  %s", l.At.Offset, at,
+		printable(l.From.String()), printable(l.Reason), grouped(int64(len(l.Record.Value))),
+		printable(string(l.Record.Key)), printable(l.Message))
 	if l.Cut != "" {
 		fmt.Fprintf(&b, "; cut: %s", printable(l.Cut))
 	}
@@ -144,7 +144,7 @@ func (s *dlqShown) summary(w io.Writer, d *deadLetters) {
 	if s.all == 0 {
 		fmt.Fprintf(w, "no dead letters in %s, or none that the filters take\n", d.kafka.DeadLetters)
 	} else {
-		fmt.Fprintf(w, "%s: %s", counted(int(s.all), "dead letter"), listed(s.reasons))
+		fmt.Fprintf(w, "%s: %s", counted(int(s.all), "dead letter"), printable(listed(s.reasons)))
 		if s.redriven > 0 {
 			fmt.Fprintf(w, "; %s redriven", grouped(s.redriven))
 		}
@@ -214,6 +214,35 @@ func shownLetter(l *dlq.Letter, isRedriven bool) *letterJSON {
 		x.Headers = append(x.Headers, header)
 	}
 	return x
+}
+
+// writeJSONLine writes a line of JSON. The control characters that JSON lets pass (DEL, and those
+// that have two bytes in UTF-8) are escaped too: a terminal would obey them.
+func writeJSONLine(w io.Writer, of any) error {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(of); err != nil {
+		return err
+	}
+	line := b.Bytes()
+	written := 0
+	for i := range line {
+		size := 1
+		switch {
+		case line[i] == 0x7f:
+		case line[i] == 0xc2 && line[i+1] < 0xa0: // the line is UTF-8
+			size = 2
+		default:
+			continue
+		}
+		if _, err := fmt.Fprintf(w, `%s\u%04x`, line[written:i], line[i+size-1]); err != nil {
+			return err
+		}
+		written = i + size
+	}
+	_, err := w.Write(line[written:])
+	return err
 }
 
 // textOrBase64 is bytes as text where they are, nil where there are none at all.

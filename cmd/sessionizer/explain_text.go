@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"sessionizer/schemas"
@@ -253,10 +254,12 @@ func leading(text string, width int) string {
 	return strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 0)) + text
 }
 
-// printable takes away what would move a terminal's cursor: events may have any text.
+// printable takes away what would move a terminal's cursor or turn its line around: events may have
+// any text.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError ||
+			unicode.Is(unicode.Bidi_Control, r) {
 			return '?'
 		}
 		return r
