@@ -13,6 +13,7 @@ type avroParser struct {
 	named    map[string]*avroType
 	open     []string // full names of the records around
 	depthMax int
+	defaults int // what the defaults met so far say: see spend
 }
 
 // parse reads a type that stands at a place, in a namespace.
@@ -112,6 +113,10 @@ func (p *avroParser) define(t *avroType, place, namespace string) error {
 	if !strings.Contains(name, ".") && namespace != "" {
 		name = namespace + "." + name
 	}
+	if len(name) > avroNameBytesMax {
+		return unfit(place, "%s with a name of %d bytes: at most %d", t.kind, len(name),
+			avroNameBytesMax)
+	}
 	for part := range strings.SplitSeq(name, ".") {
 		if !isAvroName(part) {
 			return unfit(place, "%s named %q: want letters, digits and _", t.kind, name)
@@ -152,13 +157,13 @@ func (p *avroParser) parseRecord(t *avroType, place string) error {
 	}
 	p.open = append(p.open, t.name)
 	defer func() { p.open = p.open[:len(p.open)-1] }()
-	seen := make(map[string]bool, len(list))
+	seen, namespace := make(map[string]bool, len(list)), avroSpace(t.name)
 	for i := range list {
 		props, ok := list[i].(map[string]any)
 		name, _ := props["name"].(string)
-		if !ok || !isAvroName(name) || seen[name] {
+		if !ok || !isAvroName(name) || seen[name] || len(name) > avroNameBytesMax {
 			return unfit(place, "field %d of record %s: want an object with a name of its own, "+
-				"of letters, digits and _", i+1, t.name)
+				"of letters, digits and _, at most %d bytes", i+1, t.name, avroNameBytesMax)
 		}
 		seen[name] = true
 		at := strings.TrimPrefix(place+"."+name, ".")
@@ -168,12 +173,16 @@ func (p *avroParser) parseRecord(t *avroType, place string) error {
 					kind, kind)
 			}
 		}
-		typ, err := p.parse(props, at, avroSpace(t.name))
+		typ, err := p.parse(props, at, namespace)
 		if err != nil {
 			return err
 		}
 		if _, ok := props["type"].(string); ok && !typ.kind.isNamed() {
 			typ.props = nil // they are the field's
+		}
+		if value, ok := props["default"]; ok && !p.spend(typ, value) {
+			return unfit(at, "the defaults of the schema say more than %d values, all together",
+				avroDefaultsMax)
 		}
 		t.fields = append(t.fields, avroField{name: name, typ: typ, props: props})
 		t.hold(typ)
@@ -199,8 +208,8 @@ func (p *avroParser) parseItems(t *avroType, place, namespace string) (err error
 		return err
 	}
 	if t.items.width == 0 {
-		return unfit(place, "%s of an %s take no bytes: a few bytes could claim any number of them",
-			key, t.kind)
+		return unfit(place, "%s of %s take no bytes: a few bytes could claim any number of them",
+			key, t.kind.article())
 	}
 	t.hold(t.items)
 	t.depth++
@@ -236,11 +245,13 @@ func (p *avroParser) parseUnion(list []any, place, namespace string) (*avroType,
 func (t *avroType) parseSymbols(place string) error {
 	t.width = 1
 	list, _ := t.props["symbols"].([]any)
+	seen := make(map[string]bool, len(list))
 	for i := range list {
 		symbol, _ := list[i].(string)
-		if !isAvroName(symbol) || slices.Contains(t.symbols, symbol) {
+		if !isAvroName(symbol) || seen[symbol] {
 			return unfit(place, "enum %s: symbol %d: want a name of its own", t.name, i+1)
 		}
+		seen[symbol] = true
 		t.symbols = append(t.symbols, symbol)
 	}
 	if len(list) == 0 {
@@ -253,7 +264,8 @@ func (t *avroType) parseSize(place string) error {
 	text := fmt.Sprint(t.props["size"])
 	size, err := strconv.Atoi(text)
 	if err != nil || size < 0 || size > avroFixedBytesMax {
-		return unfit(place, "fixed %s of size %s: want a number of bytes", t.name, text)
+		return unfit(place, "fixed %s of size %s: want a number of bytes, at most %d", t.name, text,
+			avroFixedBytesMax)
 	}
 	t.size, t.width = size, min(size, 1)
 	t.logical = logicalOf(t, t.props)

@@ -59,6 +59,14 @@ var avroKindNames = [avroKinds]string{"null", "boolean", "int", "long", "float",
 
 func (k avroKind) String() string { return avroKindNames[k] }
 
+// article is its name as one of them.
+func (k avroKind) article() string {
+	if k == avroArray {
+		return "an array"
+	}
+	return "a " + k.String()
+}
+
 // isNamed reports whether types of the kind have a name.
 func (k avroKind) isNamed() bool { return k == avroFixed || k == avroEnum || k == avroRecord }
 
@@ -134,7 +142,13 @@ func validateAvro(schema any) (err error) {
 		return fmt.Errorf("write the schema: %w", err)
 	}
 	if _, err := goavro.NewCodec(text.String()); err != nil {
-		return unfit("", "%v", err)
+		// It repeats all of an enum, or of a default.
+		const reasonBytesMax = 400
+		why := err.Error()
+		if len(why) > reasonBytesMax {
+			why = strings.ToValidUTF8(why[:reasonBytesMax], "") + " ..."
+		}
+		return unfit("", "%s", why)
 	}
 	return nil
 }

@@ -48,6 +48,10 @@ func TestParseAvro_Refuses(t *testing.T) {
 		"symbols":        {record(`{"name":"a","type":{"type":"enum","name":"X","symbols":["A","A"]}}`), "symbol 2"},
 		"default":        {record(`{"name":"a","type":"int","default":"x"}`), "default value ought to have a number type"},
 		"ambiguous":      {`{"type":"record","name":"E","fields":[{"name":"a","type":{"type":"fixed","name":"X","size":1}},{"name":"n","type":{"type":"record","name":"N","namespace":"s","fields":[{"name":"b","type":{"type":"fixed","name":"X","size":2}},{"name":"c","type":"X"}]}}]}`, "want its full name"},
+		"name":           {record(`{"name":"` + strings.Repeat("a", avroNameBytesMax+1) + `","type":"int"}`), "at most 1024 bytes"},
+		"type's name":    {record(`{"name":"a","type":{"type":"fixed","size":1,"name":"` + strings.Repeat("a.", avroNameBytesMax/2) + `a"}}`), "a name of 1025 bytes"},
+		"large fixed":    {record(`{"name":"a","type":{"type":"fixed","name":"F","size":2147483648}}`), "at most 1073741824"},
+		"empty values":   {record(`{"name":"a","type":{"type":"map","values":"null"}}`), "values of a map take no bytes"},
 		"no record":      {`"int"`, "an event is a record"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,5 +97,67 @@ func TestBook_TellsWhatMustBeLearned(t *testing.T) {
 	b.SetRaw(&AvroProgram{})
 	if _, unknown := b.Unknown(appendFrame(nil, 10)); unknown {
 		t.Error("a value without a frame names a schema")
+	}
+}
+
+// What a default says grows with what it names: those of a schema of a few hundred kilobytes may be
+// gigabytes.
+func TestParseAvro_BoundsWhatDefaultsSay(t *testing.T) {
+	schema := func(field, typ, value string) string {
+		return `{"type":"record","name":"E","fields":[{"name":"a","type":{"type":"record","name":"R",` +
+			`"fields":[` + field + `]}},{"name":"b","type":` + typ + `,"default":` + value + `}]}`
+	}
+	list := func(n int) string { return "[" + strings.Repeat("{},", n-1) + "{}]" }
+	fields := `{"name":"f","type":"int","default":1}`
+	for i := range 999 {
+		fields += fmt.Sprintf(`,{"name":"f%d","type":"int","default":1}`, i)
+	}
+	text := `{"name":"s","type":"string","default":"` + strings.Repeat("x", 100_000) + `"}`
+	const array = `{"type":"array","items":"R"}`
+	for name, c := range map[string]struct {
+		schema string
+		fits   bool
+	}{
+		"record":        {schema(fields, `"R"`, "{}"), true},
+		"list":          {schema(fields, array, list(98)), true},
+		"long list":     {schema(fields, array, list(100)), false},
+		"union":         {schema(fields, `["R","null"]`, "{}"), true},
+		"text":          {schema(text, `"R"`, "{}"), true},
+		"list of texts": {schema(text, array, list(20)), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseAvro(c.schema, 64)
+			refused := err != nil && strings.Contains(err.Error(), "defaults of the schema say more than")
+			if refused == c.fits || c.fits && err != nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// An enum may have as many symbols as a schema has room for: looking at each next to each other one
+// took half a minute for these.
+func TestParseAvro_ManySymbols(t *testing.T) {
+	const n = 60_000
+	symbols := make([]string, n)
+	for i := range symbols {
+		symbols[i] = fmt.Sprintf(`"S%d"`, i)
+	}
+	enum := func(all []string) string {
+		return `{"type":"enum","name":"X","symbols":[` + strings.Join(all, ",") + `]}`
+	}
+	parsed, err := parseAvro(enum(symbols), 64)
+	if err != nil || len(parsed.symbols) != n {
+		t.Fatal(err)
+	}
+	symbols[n-1] = symbols[0]
+	_, err = parseAvro(enum(symbols), 64)
+	if err == nil || !strings.Contains(err.Error(), "symbol 60000") {
+		t.Errorf("got %v", err)
+	}
+	_, err = parseAvro(`{"type":"record","name":"E","fields":[{"name":"a","type":`+
+		enum(symbols[:n-1])+`,"default":"none"}]}`, 64)
+	if err == nil || len(err.Error()) > 500 {
+		t.Errorf("the reason repeats the symbols, or there is none: %.600v", err)
 	}
 }
