@@ -50,17 +50,9 @@ func (l *lane) setAside(p *part, cause error) bool {
 	if p.aside != nil {
 		return true
 	}
-	from := p.task.Next()
-	var large *kgo.ErrDecompressTooLarge
-	if errors.As(cause, &large) && from == unknownOffset {
-		from = large.Offset
-	}
-	if from == unknownOffset {
-		return false
-	}
 	l.log.Info("reading a batch record by record", zap.Stringer("partition", p.tp), zap.Error(cause))
 	l.sess.Client().PauseFetchPartitions(p.tp.set())
-	p.aside = &aside{from: from}
+	p.aside = &aside{from: p.task.Next()}
 	return true
 }
 
@@ -112,6 +104,13 @@ func (l *lane) readAside(ctx context.Context) error {
 func (l *lane) fetchAside(ctx context.Context, p *part) error {
 	ctx, cancel := l.host.bound(ctx, l.host.cfg.endDeadline())
 	defer cancel()
+	if p.aside.from == unknownOffset { // nothing of it was ever committed: the client began there
+		start, err := l.logStart(ctx, p.tp)
+		if err != nil {
+			return err
+		}
+		p.aside.from = start
+	}
 	rp, err := l.fetch(ctx, p.tp, p.aside.from)
 	if err == nil {
 		err = kerr.ErrorForCode(rp.ErrorCode)
@@ -209,20 +208,29 @@ func (l *lane) damaged(p *part, err error) error {
 
 // passAside lets the client go on behind what was read aside, when that is committed. It is called
 // with rebalances held: the partition is ours.
-func (l *lane) passAside() {
+//
+// The client moves no partition that it knows no offset of: one of which nothing was committed when
+// it was taken and no record was polled since. The lane begins anew then, from what is committed.
+func (l *lane) passAside() error {
 	l.mustHaveRoom()
 	if l.open {
-		return
+		return nil
 	}
 	for _, p := range l.parts {
 		if p.aside == nil || !p.aside.done || p.task == nil || p.task.Next() == unknownOffset {
 			continue
 		}
 		to := kgo.EpochOffset{Epoch: p.task.epoch, Offset: p.task.Next()}
-		l.sess.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{p.tp.topic: {p.tp.id: to}})
+		cl := l.sess.Client()
+		cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.tp.topic: {p.tp.id: to}})
+		if at, ok := cl.CommittedOffsets()[p.tp.topic][p.tp.id]; !ok || at != to {
+			return &resetError{"go on behind what was read record by record",
+				fmt.Errorf("the client has no offset of %s yet", p.tp)}
+		}
 		p.aside = nil
 		l.resume(p)
 	}
+	return nil
 }
 
 // dropAside forgets what was read aside: the client has gone back to what is committed, and comes

@@ -23,8 +23,10 @@ import (
 // A batch that cannot be held in memory, or that is not what it says, must neither stop the
 // partition nor be stepped over: each of its records has an outcome like any other.
 
-// send writes a batch to the input as it stands.
-func (w *world) send(b hostile.Batch) {
+// send writes a batch to the first partition of the input as it stands.
+func (w *world) send(b hostile.Batch) { w.t.Helper(); w.sendTo(0, b) }
+
+func (w *world) sendTo(partition int32, b hostile.Batch) {
 	w.t.Helper()
 	cl := w.client()
 	defer cl.Close()
@@ -33,7 +35,7 @@ func (w *world) send(b hostile.Batch) {
 	topic := kmsg.NewProduceRequestTopic()
 	topic.Topic, topic.TopicID = "events", w.topicID("events")
 	p := kmsg.NewProduceRequestTopicPartition()
-	p.Records = b.Encode()
+	p.Partition, p.Records = partition, b.Encode()
 	topic.Partitions = append(topic.Partitions, p)
 	req.Topics = append(req.Topics, topic)
 	resp, err := req.RequestWith(w.t.Context(), cl)
@@ -286,36 +288,13 @@ func TestAside(t *testing.T) {
 
 // What the log has damaged is another matter: it may be there elsewhere.
 func TestADamagedBatch(t *testing.T) {
-	flip := func(m *member, times int32) *atomic.Int32 {
-		var done atomic.Int32
-		m.net.edit(kmsg.Fetch, func(resp kmsg.Response) {
-			f, ok := resp.(*kmsg.FetchResponse)
-			if !ok {
-				return
-			}
-			for _, t := range f.Topics {
-				for i := range t.Partitions {
-					raw := t.Partitions[i].RecordBatches
-					if t.TopicID != m.events || len(raw) == 0 ||
-						binary.BigEndian.Uint64(raw) != 1 || done.Load() >= times {
-						continue
-					}
-					raw = slices.Clone(raw)
-					raw[len(raw)-1] ^= 1
-					t.Partitions[i].RecordBatches = raw
-					done.Add(1)
-				}
-			}
-		})
-		return &done
-	}
 	t.Run("OnItsWayIsFetchedAgain", func(t *testing.T) {
 		bubble(t, 1, func(w *world) {
 			c := w.config("a")
 			w.create(c)
 			w.produce(0, event("ana", 0))
 			m := w.start(c)
-			flipped := flip(m, 2)
+			flipped := m.flip(1, 2)
 			w.advance(time.Second)
 			w.produce(0, event("ana", 1))
 			w.advance(10 * time.Second)
@@ -335,7 +314,7 @@ func TestADamagedBatch(t *testing.T) {
 			w.create(c)
 			w.produce(0, event("ana", 0))
 			m := w.start(c)
-			flipped := flip(m, 1<<30)
+			flipped := m.flip(1, 1<<30)
 			w.advance(time.Second)
 			w.produce(0, event("ana", 1))
 			w.stopped(m, time.Minute, "events/0", "offset 1", "checksum", "OPERATING.md")
@@ -347,6 +326,31 @@ func TestADamagedBatch(t *testing.T) {
 			}
 		})
 	})
+}
+
+// flip has a bit of the batch at an offset flipped on its way, so many times.
+func (m *member) flip(offset uint64, times int32) *atomic.Int32 {
+	var done atomic.Int32
+	m.net.edit(kmsg.Fetch, func(resp kmsg.Response) {
+		f, ok := resp.(*kmsg.FetchResponse)
+		if !ok {
+			return
+		}
+		for _, t := range f.Topics {
+			for i := range t.Partitions {
+				raw := t.Partitions[i].RecordBatches
+				if t.TopicID != m.events || len(raw) == 0 ||
+					binary.BigEndian.Uint64(raw) != offset || done.Load() >= times {
+					continue
+				}
+				raw = slices.Clone(raw)
+				raw[len(raw)-1] ^= 1
+				t.Partitions[i].RecordBatches = raw
+				done.Add(1)
+			}
+		}
+	})
+	return &done
 }
 
 // abandon writes an event of that payload in a transaction that it aborts.

@@ -37,12 +37,11 @@ func (l *lane) passEnd(ctx context.Context, p *part, end int64) {
 	}
 	p.probed = now
 	if from == unknownOffset {
-		starts, err := l.host.adm.ListStartOffsets(ctx, p.tp.topic)
-		start, ok := starts.Lookup(p.tp.topic, p.tp.id)
-		if err != nil || !ok || start.Err != nil || start.Offset >= end {
+		start, err := l.logStart(ctx, p.tp)
+		if err != nil || start >= end {
 			return
 		}
-		from = start.Offset
+		from = start
 	}
 	empty, err := l.nothingLeft(ctx, p.tp, from, end)
 	if err != nil {
@@ -58,6 +57,21 @@ func (l *lane) passEnd(ctx context.Context, p *part, end int64) {
 	p.task.Pass(end)
 }
 
+// logStart is the first offset of a partition's log.
+func (l *lane) logStart(ctx context.Context, x tp) (int64, error) {
+	starts, err := l.host.adm.ListStartOffsets(ctx, x.topic)
+	start, ok := starts.Lookup(x.topic, x.id)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("look up where %s begins: %w", x, err)
+	case !ok:
+		return 0, fmt.Errorf("look up where %s begins: no answer", x)
+	case start.Err != nil:
+		return 0, fmt.Errorf("look up where %s begins: %w", x, start.Err)
+	}
+	return start.Offset, nil
+}
+
 // nothingLeft reports whether no committed record lies from one offset up to another, exclusive.
 func (l *lane) nothingLeft(ctx context.Context, x tp, from, end int64) (bool, error) {
 	for range probeFetchesMax {
@@ -69,7 +83,7 @@ func (l *lane) nothingLeft(ctx context.Context, x tp, from, end int64) (bool, er
 			Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: x.topic, Partition: x.id,
 		}, rp, l.inflater, nil)
 		switch {
-		case errors.Is(fp.Err, kgo.ErrMaxDecompress), errors.Is(fp.Err, errInflatedFull):
+		case errors.Is(fp.Err, errUnreadable), errors.Is(fp.Err, errInflatedFull):
 			return false, nil
 		case fp.Err != nil:
 			return false, fmt.Errorf("fetch %s at %d: %w", x, from, fp.Err)

@@ -67,15 +67,22 @@ func newInflater(batchMax int) (*inflater, error) {
 	return d, nil
 }
 
-// Decompress is kgo's. A batch that is too large or damaged stops its partition in the client,
-// which would only fail again: we look at it ourselves then.
+// errUnreadable says that a batch cannot be decompressed, now or later.
+var errUnreadable = errors.New("a batch cannot be decompressed")
+
+// Decompress is kgo's. What it says of a batch that is too large or damaged is not
+// kgo.ErrMaxDecompress: with that the client reads nothing of the partition any more until
+// SetOffsets moves it. It says so once, not at all if it throws the fetch away or the partition is
+// paused, and SetOffsets moves no partition that stands where it is to go, as one does after an
+// abort. With any other error it tries again, until the partition is paused and we look at the
+// batch ourselves.
 func (d *inflater) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if codec == kgo.CodecNone {
 		return src, nil
 	}
 	out, err := d.inflate(src, codec)
 	if err != nil && !errors.Is(err, errInflatedFull) {
-		return nil, fmt.Errorf("%w: %w", kgo.ErrMaxDecompress, err)
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	return out, err
 }

@@ -160,7 +160,9 @@ func (l *lane) turn(ctx context.Context) error {
 	if err := l.fetchErrors(fetches); err != nil {
 		return err
 	}
-	l.passAside()
+	if err := l.passAside(); err != nil {
+		return err
+	}
 	void, err := l.clean(ctx, fetches)
 	if err == nil && !void {
 		if err = l.work(ctx, fetches); err == nil {

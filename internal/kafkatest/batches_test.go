@@ -180,6 +180,51 @@ func TestBatches_ABombIsADeadLetterAndTheMemoryStaysFlat(t *testing.T) {
 	}
 }
 
+// A batch that is larger than it may be in memory and the last one of its partition, the first one
+// too: what comes behind it later comes out.
+func TestBatches_ALargeOneIsTheLast(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+	p := newPipeline(t, 1, nil, "limits.batch=64KiB")
+	p.make(t)
+	proc := p.run(t, "one")
+	done := 0
+	send := func(codec kgo.CompressionCodecType, count int) {
+		t.Helper()
+		body, err := hostile.Compress(codec, func(w io.Writer) error {
+			for i := range count {
+				pad := fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 9000))
+				e := event(fmt.Sprint(done+i), "steady", at, pad)
+				if err := hostile.WriteRecord(w, i, e.Key, e.Value, 0, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			err = p.sendBatch(t, hostile.Batch{Codec: codec, Records: body, Count: int32(count), Time: at})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		done += count
+		p.awaitOutput(t, done)
+	}
+	for _, codec := range []kgo.CompressionCodecType{kgo.CodecGzip, kgo.CodecZstd} {
+		send(codec, 20)
+		for range 3 {
+			send(kgo.CodecNone, 1)
+		}
+	}
+	proc.stop(t)
+	if n := len(p.all(t, p.output)[0]); n != done {
+		t.Errorf("%d events came out, want %d", n, done)
+	}
+	if n := len(p.all(t, p.dead)[0]); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+}
+
 // peakKiB is the most memory that a process has had.
 func peakKiB(t *testing.T, p *process) int {
 	t.Helper()
