@@ -33,7 +33,12 @@ type avro struct {
 	asked  atomic.Int64 // requests that arrived
 	status atomic.Int64 // 0: it answers; else the status of every answer
 	code   atomic.Int64 // the error code of these answers
+	writes atomic.Bool  // only what would be written is answered so
 	hangs  atomic.Bool  // requests are taken and not answered
+
+	slow   atomic.Bool  // it takes its time to make a subject, and refuses others meanwhile
+	making atomic.Int64 // subjects that it is making
+	clash  atomic.Int64 // requests that it refused for that
 
 	register bool // what learners do
 }
@@ -88,11 +93,35 @@ func (a *avro) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		return
 	}
-	if status := a.status.Load(); status != 0 {
+	if status := a.status.Load(); status != 0 && (r.Method == http.MethodPost || !a.writes.Load()) {
 		w.WriteHeader(int(status))
 		fmt.Fprintf(w, `{"error_code":%d,"message":"so it is"}`, a.code.Load())
 		return
 	}
+	if strings.HasSuffix(r.URL.Path, "/versions") && r.Method == http.MethodPost && a.slow.Load() {
+		a.makes(w, r)
+		return
+	}
+	a.fake.Handler().ServeHTTP(w, r)
+}
+
+// makes registers a schema as Apicurio does: of two at once under a new subject one is told that
+// there is a subject already.
+func (a *avro) makes(w http.ResponseWriter, r *http.Request) {
+	subject := strings.Split(r.URL.Path, "/")[2]
+	if a.fake.SubjectExists(subject) {
+		a.fake.Handler().ServeHTTP(w, r)
+		return
+	}
+	if !a.making.CompareAndSwap(0, 1) {
+		a.clash.Add(1)
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprintf(w, `{"error_code":409,"message":"An artifact with ID '%s' in group 'null' `+
+			`already exists."}`, subject)
+		return
+	}
+	defer a.making.Store(0)
+	<-time.After(200 * time.Millisecond)
 	a.fake.Handler().ServeHTTP(w, r)
 }
 

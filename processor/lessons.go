@@ -113,7 +113,7 @@ func (s *lessons) learn(id uint32, missing bool) {
 		case err == nil:
 			s.learned(id, refused)
 			return
-		case errors.As(err, &e) && e.Kind == registry.Refused:
+		case errors.As(err, &e) && e.Final():
 			s.refuse(e)
 			return
 		case errors.As(err, &e) && e.Kind == registry.NotThere:

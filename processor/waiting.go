@@ -30,29 +30,31 @@ func (l *lane) take(p *part, records []*kgo.Record) ([]*kgo.Record, error) {
 	if s == nil {
 		return records, nil
 	}
-	asked := map[uint32]bool{}
+	open := map[uint32]bool{} // asked for, and not answered
 	for i, r := range records {
 		id, unknown := p.task.Unknown(r)
-		if !unknown || asked[id] && len(p.waiting) > 0 {
+		if !unknown || open[id] {
 			continue
 		}
-		if asked[id] = true; len(asked) > lessonsMax {
+		if len(open) >= lessonsMax {
 			break
 		}
 		bad, err := s.ask(id, l.calls)
-		if err != nil {
-			return nil, err
-		}
 		switch {
-		case len(p.waiting) > 0: // it was asked for in good time
-		case bad != nil:
+		case err != nil:
+			return nil, err
+		case bad == nil:
+			open[id] = true
+		case len(p.waiting) == 0:
 			p.task.Poison(r.Offset, bad)
-		default:
-			p.waiting, records = records[i:len(records):len(records)], records[:i]
-			l.log.Debug("partition waits for a schema", zap.Stringer("partition", p.tp),
-				zap.Int64("offset", r.Offset), zap.Uint32("schema_id", id))
-			l.sess.Client().PauseFetchPartitions(map[string][]int32{p.tp.topic: {p.tp.id}})
 		}
+		if bad != nil || len(p.waiting) > 0 {
+			continue // it is asked for in good time
+		}
+		p.waiting, records = records[i:len(records):len(records)], records[:i]
+		l.log.Debug("partition waits for a schema", zap.Stringer("partition", p.tp),
+			zap.Int64("offset", r.Offset), zap.Uint32("schema_id", id))
+		l.sess.Client().PauseFetchPartitions(map[string][]int32{p.tp.topic: {p.tp.id}})
 	}
 	return records, nil
 }
@@ -120,7 +122,7 @@ func (h *host) enroll(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil, h.halted():
 			return err
-		case errors.As(err, &e) && e.Kind == registry.Refused:
+		case errors.As(err, &e) && e.Final():
 			return refusedBy(e)
 		}
 		wait := b.next()

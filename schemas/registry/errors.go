@@ -18,8 +18,11 @@ const (
 	// NotThere is that the registry says it does not have it. It may come to have it: a producer
 	// registers with a leader, we may ask a replica. Ask again for a while.
 	NotThere
-	// Refused is that we may not, or that what we register does not fit. People must mend it.
+	// Refused is that we may not. People must mend it.
 	Refused
+	// Declined is that the registry does not take a schema of ours under its subject, which may be
+	// the fault of the schema that it was made from. People must mend it.
+	Declined
 	// Unfit is a schema that is there, and no event with it can be read. That will not change.
 	Unfit
 )
@@ -44,6 +47,9 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Cause }
+
+// Final reports whether people must mend it: asking again does not help.
+func (e *Error) Final() bool { return e.Kind == Refused || e.Kind == Declined }
 
 // KindOf is the kind of an error of this package; any other error is Unreachable.
 func KindOf(err error) Kind {
@@ -84,12 +90,12 @@ func classify(what, at string, err error) *Error {
 		e.Kind, e.Do = Refused, "the registry does not accept registry.username with this password"
 	case status == http.StatusForbidden:
 		e.Kind, e.Do = Refused, "grant the rights that OPERATING.md lists under \"Schema registry\""
-	case status == http.StatusConflict:
-		e.Kind = Refused
+	case status == http.StatusConflict && resp.Method == http.MethodPost:
+		e.Kind = Declined
 		e.Do = "see OPERATING.md, \"Schema registry\": the schema does not go with the subject's " +
 			"earlier ones at its compatibility level"
-	case status == http.StatusUnprocessableEntity:
-		e.Kind = Refused
+	case status == http.StatusUnprocessableEntity && resp.Method == http.MethodPost:
+		e.Kind = Declined
 		e.Do = "see OPERATING.md, \"Schema registry\": the registry takes no schemas, or not this one"
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly,
 		status == http.StatusTooManyRequests:

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"sessionizer/schemas"
 )
@@ -18,6 +19,9 @@ type Learner struct {
 	Subject string
 	// Register: schemas of the output that are not there are registered. Else they must be there.
 	Register bool
+
+	once sync.Once
+	turn chan struct{} // whose it is registers
 }
 
 // Learn puts the schema of an id into the book: accepted, or refused with the returned reason,
@@ -59,29 +63,4 @@ func reason(err error) string {
 		return e.What
 	}
 	return e.Place + ": " + e.What
-}
-
-// Enroll returns the id of a schema of ours under a subject: registered, or looked up where nothing
-// is to be registered. The error is an *Error, and never of kind NotThere.
-func (l *Learner) Enroll(ctx context.Context, subject, text string) (uint32, error) {
-	if l.Register {
-		id, err := l.Client.Register(ctx, subject, text)
-		return id, settled(err, "")
-	}
-	id, err := l.Client.Lookup(ctx, subject, text)
-	return id, settled(err, "register it under the subject "+subject+
-		" (OPERATING.md, \"Schema registry\" says how), or set registry.auto_register: true")
-}
-
-// settled makes an answer that something is not there one that people must mend: what is missing is
-// not what an event names, but ours.
-func settled(err error, do string) error {
-	var e *Error
-	if errors.As(err, &e) && e.Kind == NotThere {
-		e.Kind = Refused
-		if do != "" {
-			e.Do = do
-		}
-	}
-	return err
 }

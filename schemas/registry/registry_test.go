@@ -94,8 +94,9 @@ func TestAnswersAreToldApart(t *testing.T) {
 		{"no such resource", 404, `{"error_code":404,"message":"HTTP 404"}`, schema, Unreachable, "404"},
 		{"no password", 401, `{"error_code":401,"message":"Unauthorized"}`, schema, Refused, "401"},
 		{"no right", 403, `{"error_code":40301,"message":"denied"}`, register, Refused, "40301"},
-		{"incompatible", 409, `{"error_code":409,"message":"field x"}`, register, Refused, "field x"},
-		{"read only", 422, `{"error_code":42205,"message":"mode"}`, register, Refused, "42205"},
+		{"incompatible", 409, `{"error_code":409,"message":"field x"}`, register, Declined, "field x"},
+		{"read only", 422, `{"error_code":42205,"message":"mode"}`, register, Declined, "42205"},
+		{"no such answer", 409, `{"error_code":409,"message":"so"}`, schema, Refused, "409"},
 		{"not a registry", 405, ``, register, Refused, "405"},
 		{"too many", 429, `slow down`, schema, Unreachable, "slow down"},
 		{"its store is away", 500, `{"error_code":50001,"message":"store"}`, schema, Unreachable, "50001"},
@@ -112,7 +113,7 @@ func TestAnswersAreToldApart(t *testing.T) {
 				t.Errorf("got %v of kind %d, want kind %d and %q", err, KindOf(err), tt.want, tt.says)
 			}
 			var e *Error
-			if !errors.As(err, &e) || e.Kind == Refused && e.Do == "" {
+			if !errors.As(err, &e) || (e.Kind == Refused || e.Kind == Declined) && e.Do == "" {
 				t.Errorf("%#v does not say what to do", err)
 			}
 		})
