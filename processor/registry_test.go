@@ -259,13 +259,15 @@ func TestRegistryDoesNotHaveASchema(t *testing.T) {
 			w.create(c)
 			m := w.start(c)
 			const many = 3000
-			var events []*kgo.Record
-			for i := range many {
-				e := framed([]*kgo.Record{event("eve", i)}, 101)
-				copy(e[0].Value[1:], []byte{byte(i), 1, byte(i >> 8), 7})
-				events = append(events, e...)
+			hostile := func() (events []*kgo.Record) {
+				for i := range many {
+					e := framed([]*kgo.Record{event("eve", i)}, 101)
+					copy(e[0].Value[1:], []byte{byte(i), 1, byte(i >> 8), 7})
+					events = append(events, e...)
+				}
+				return events
 			}
-			w.produceAll(0, append(events, framed([]*kgo.Record{event("ana", 0)}, 101)...))
+			w.produceAll(0, append(hostile(), framed([]*kgo.Record{event("ana", 0)}, 101)...))
 			w.produce(1, framed([]*kgo.Record{event("bob", 0)}, 101)...)
 			w.advance(5 * time.Second)
 			if n := len(w.read("out")[1]); n != 1 {
@@ -275,7 +277,14 @@ func TestRegistryDoesNotHaveASchema(t *testing.T) {
 			if dead, out := len(w.dead(0)), len(w.read("out")[0]); dead != many || out != 1 {
 				t.Errorf("%d dead letters, %d events; want %d and 1", dead, out, many)
 			}
-			if n := w.logged("does not have a schema"); n > 10 {
+			w.produceAll(0, hostile()) // their minute is over
+			w.advance(10 * time.Second)
+			w.produceAll(0, hostile()) // known to be missing
+			w.advance(2 * time.Second)
+			if dead := len(w.dead(0)); dead != 3*many {
+				t.Errorf("%d dead letters of three times %d", dead, many)
+			}
+			if n := w.logged("does not have a schema"); n > 15 {
 				t.Errorf("the log says %d times that a schema is missing", n)
 			}
 			w.stopsWell(m)
@@ -347,6 +356,7 @@ func TestRegistryRefuses(t *testing.T) {
 				w.create(c)
 				a.status.Store(tt.status)
 				a.code.Store(tt.code)
+				a.writes.Store(tt.status != 401)
 				m := w.start(c)
 				w.feed(1, w.avroLoad(10, 101))
 				w.stopped(m, time.Minute, tt.want...)
