@@ -46,6 +46,8 @@ func TestCampaign_DiskFull(t *testing.T) {
 		}
 	})
 	proc := c.p.run(t, "one")
+	last := c.lastCommit(t, proc)
+	c.took("from the last commit to the exit", time.Since(last))
 	proc.ends(t, drainWithin, 1, "no space left on device", c.p.stateDir("one"))
 	c.fault("disk full")
 	at := c.settled(t)
@@ -58,4 +60,17 @@ func TestCampaign_DiskFull(t *testing.T) {
 		t.Fatalf("make room: %v", err)
 	}
 	c.finish(t, "one")
+}
+
+// lastCommit waits for the end of a process, and returns when it has committed something last.
+func (c *campaign) lastCommit(t *testing.T, proc *process) time.Time {
+	t.Helper()
+	last, at := time.Now(), c.offsets(t)
+	eventually(t, drainWithin, proc.name+" has ended", func() (bool, string) {
+		if now := c.offsets(t); !slices.Equal(now, at) {
+			last, at = time.Now(), now
+		}
+		return !proc.alive(), fmt.Sprint(at)
+	})
+	return last
 }

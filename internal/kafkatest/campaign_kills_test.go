@@ -13,6 +13,7 @@ import (
 const (
 	killsShort, killsLong   = 100, 2_000
 	faultsShort, faultsLong = 24, 400
+	pipelinesLong           = 4
 
 	// within which a campaign's next commit must come, whatever was done: it guards against a
 	// deadlock; how fast it is, the record says.
@@ -26,11 +27,26 @@ func count(short, longer int) int {
 	return short
 }
 
-// TestCampaign_Kills kills the only process at random moments of its life and starts it again.
+// TestCampaign_Kills kills the only process at random moments of its life and starts it again. The
+// long campaign goes on in several pipelines side by side.
 func TestCampaign_Kills(t *testing.T) {
 	t.Parallel()
-	kills := count(killsShort, killsLong)
-	c := newCampaign(t, "Kills", 8, kills)
+	kills, pipelines := count(killsShort, killsLong), count(1, pipelinesLong)
+	for i := range pipelines {
+		name := "Kills"
+		if pipelines > 1 {
+			name = fmt.Sprintf("Kills %d of %d", i+1, pipelines)
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killed(t, name, kills/pipelines)
+		})
+	}
+}
+
+func killed(t *testing.T, name string, kills int) {
+	t.Helper()
+	c := newCampaign(t, name, 8, kills)
 	from := c.offsets(t)
 	proc := c.p.run(t, "one")
 	c.awaitCommit(t, commitWithin, from)
