@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -34,22 +35,50 @@ func DeadLetterHeaders(dst []Header, topic string, partition int32, offset int64
 
 // AppendDeadLetterLine appends the dead letter of a file's line as a line of JSON, with its line
 // feed: {"line":1,"reason":"malformed","message":"...","original":"..."}. line is counted from 1.
-// A line that is not UTF-8 cannot be a JSON text: its bytes are in originalBase64 (RFC 4648,
-// section 4) in the place of original.
+// Where IsOriginalText says no, its bytes are in originalBase64 (RFC 4648, section 4) in the place
+// of original.
 func AppendDeadLetterLine(dst []byte, line int64, original []byte, b *BadInput) []byte {
 	if !utf8.Valid(original) {
 		return AppendBinaryDeadLetterLine(dst, line, original, b)
 	}
+	escaped := EscapedBytes(original)
+	if !IsOriginalText(int64(len(original)), escaped) {
+		return AppendBinaryDeadLetterLine(dst, line, original, b)
+	}
 	dst = appendDeadLetterHead(dst, line, b)
+	const around = len(`,"original":""}`) + len("\n")
+	dst = slices.Grow(dst, around+int(escaped))
 	dst = append(dst, `,"original":`...)
 	dst = appendText(dst, original)
 	return append(dst, '}', '\n')
+}
+
+// IsOriginalText reports whether text of so many bytes, which has so many EscapedBytes, is shown as
+// text. Control characters become six bytes each: where it were more than twice what it is, base64
+// shows it in a third more. A quote only doubles, so that what people write is never in base64.
+func IsOriginalText(size, escaped int64) bool { return escaped <= 2*size }
+
+// EscapedBytes is how many bytes a text takes inside of a JSON string. Of a text that is cut into
+// pieces it is the sum of theirs.
+func EscapedBytes(text []byte) int64 {
+	n := len(text)
+	for _, c := range text {
+		switch {
+		case c == '"', c == '\\':
+			n++
+		case c < ' ':
+			n += len(appendEscape(make([]byte, 0, 6), c)) - 1
+		}
+	}
+	return int64(n)
 }
 
 // AppendBinaryDeadLetterLine is AppendDeadLetterLine for an event that is no text even where its
 // bytes happen to be: one in Avro. line is its number in the file, from 1.
 func AppendBinaryDeadLetterLine(dst []byte, line int64, original []byte, b *BadInput) []byte {
 	dst = appendDeadLetterHead(dst, line, b)
+	const around = len(`,"originalBase64":""}`) + len("\n")
+	dst = slices.Grow(dst, around+base64.StdEncoding.EncodedLen(len(original)))
 	dst = append(dst, `,"originalBase64":"`...)
 	dst = base64.StdEncoding.AppendEncode(dst, original)
 	return append(dst, '"', '}', '\n')

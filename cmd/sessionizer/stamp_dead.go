@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -22,7 +23,22 @@ func (s *stamper) deadLetter(original []byte, bad *schemas.BadInput) error {
 		}
 		return nil
 	}
+	if len(original) > pieceBytes {
+		return s.largeDeadLetter(original, bad)
+	}
 	_, err := s.dead.Write(s.appendDeadLetter(original, bad))
+	return err
+}
+
+// largeDeadLetter writes a dead letter of a size that is not kept in memory once more.
+func (s *stamper) largeDeadLetter(original []byte, bad *schemas.BadInput) error {
+	var text textCheck
+	if _, err := text.Write(original); err != nil {
+		return err
+	}
+	// The reader's own WriteTo would hand over all of it in one piece.
+	in := struct{ io.Reader }{bytes.NewReader(original)}
+	_, err := s.copyOriginal(in, s.avro == nil && text.valid(), bad)
 	return err
 }
 
@@ -97,6 +113,7 @@ func (s *stamper) longDeadLetter(l line, lines *lineReader, bad *schemas.BadInpu
 	}
 	size := int64(len(l.text)) + rest
 	section := io.NewSectionReader(source, start, size)
+	s.report.DeadLetters++
 	copied, err := s.copyOriginal(&waiting{in: section, before: s.canceled}, text.valid(), bad)
 	if err == nil && copied != size {
 		err = fmt.Errorf("read %s: line %d has changed while it was read", s.file, l.number)
@@ -118,14 +135,15 @@ func (w spoolWriter) Write(b []byte) (int, error) {
 // copyOriginal writes a dead letter with an original that is read piece by
 // piece, and returns how many bytes that was.
 func (s *stamper) copyOriginal(in io.Reader, text bool, bad *schemas.BadInput) (int64, error) {
-	s.report.DeadLetters++
 	// The dead letter of an empty line, with its end put off.
-	const end, empty = "\"}\n", `"original":"`
+	const end = "\"}\n"
 	b := s.appendDeadLetter(nil, bad)
 	b = b[:len(b)-len(end)]
 	var into io.WriteCloser = &escaper{w: s.dead}
 	if !text {
-		b = append(b[:len(b)-len(empty)], `"originalBase64":"`...)
+		if s.avro == nil {
+			b = append(bytes.TrimSuffix(b, []byte(`"original":"`)), `"originalBase64":"`...)
+		}
 		into = base64.NewEncoder(base64.StdEncoding, s.dead)
 	}
 	if _, err := s.dead.Write(b); err != nil {
@@ -190,14 +208,17 @@ func appendControl(b []byte, c byte) []byte {
 	return fmt.Appendf(b, `\u%04x`, c)
 }
 
-// textCheck tells whether what is written to it is UTF-8, piece by piece.
+// textCheck tells whether what is written to it, piece by piece, is UTF-8 that a dead letter shows
+// as text.
 type textCheck struct {
-	tail []byte // the beginning of a character that the last piece did not end
-	bad  bool
+	tail          []byte // the beginning of a character that the last piece did not end
+	bad           bool
+	size, escaped int64
 }
 
 func (t *textCheck) Write(p []byte) (int, error) {
 	whole := p
+	t.size, t.escaped = t.size+int64(len(p)), t.escaped+schemas.EscapedBytes(p)
 	if t.bad {
 		return len(whole), nil
 	}
@@ -223,4 +244,6 @@ func (t *textCheck) Write(p []byte) (int, error) {
 }
 
 // valid says so at the end.
-func (t *textCheck) valid() bool { return !t.bad && len(t.tail) == 0 }
+func (t *textCheck) valid() bool {
+	return !t.bad && len(t.tail) == 0 && schemas.IsOriginalText(t.size, t.escaped)
+}

@@ -32,6 +32,7 @@ func TestStamp_ALongLineIsWholeInItsDeadLetter(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	long := map[string]string{
+		"control":      strings.Repeat("\x01", 2<<20),
 		"text":         strings.Repeat("\"a\\é\t\x01\u2028\U0001f600", 300_000) + "\r",
 		"not text":     strings.Repeat("x", 2<<20) + "\xff",
 		"cut short":    strings.Repeat("é", 1<<20) + "\xc3",
@@ -63,7 +64,8 @@ func TestStamp_ALongLineIsWholeInItsDeadLetter(t *testing.T) {
 				if got.Original != nil {
 					original = *got.Original
 				}
-				if original != text || (got.Original != nil) != utf8.ValidString(text) ||
+				isText := utf8.ValidString(text) && text[0] != 1
+				if original != text || (got.Original != nil) != isText ||
 					got.Line != int64(2+2*i) || got.Reason != "limit" {
 					t.Errorf("%s from %s: line %d, %d bytes of %d", name, source, got.Line,
 						len(original), len(text))
@@ -102,10 +104,11 @@ func TestEscaper_WritesWhatTheCodecWrites(t *testing.T) {
 				}
 			}
 		}
-		if check.valid() != utf8.Valid(text) {
-			t.Fatalf("%q: valid is %t", text, check.valid())
-		}
 		whole := schemas.AppendDeadLetterLine(nil, 1, text, &schemas.BadInput{})
+		isText := utf8.Valid(text) && got.Len() <= 2*len(text)
+		if check.valid() != isText || bytes.Contains(whole, []byte(`"original":`)) != isText {
+			t.Fatalf("%q: valid is %t, and it came out as %s", text, check.valid(), whole)
+		}
 		if check.valid() && !bytes.HasSuffix(whole, []byte(`"original":"`+got.String()+"\"}\n")) {
 			t.Fatalf("got %s in %s", got.String(), whole)
 		}
@@ -160,5 +163,37 @@ func TestLongDeadLetter_Base64IsTheStandardOne(t *testing.T) {
 	want := `"originalBase64":"` + base64.StdEncoding.EncodeToString([]byte(text)) + "\"}\n"
 	if r.code != exitFine || !strings.HasSuffix(read(t, dir, "dead"), want) {
 		t.Fatalf("%+v, %s", r, read(t, dir, "dead"))
+	}
+}
+
+// Whatever a line holds, a dead letter takes no more than four times its size and 1 MiB: all that
+// is allocated counts, held or not.
+func TestStamp_TheMemoryOfADeadLetterIsBoundedByItsLine(t *testing.T) {
+	t.Chdir(t.TempDir())
+	took := func(line string) uint64 {
+		var before, after runtime.MemStats
+		in := strings.NewReader(stampable + line + "\n")
+		runtime.ReadMemStats(&before)
+		code := run(context.Background(), []string{"stamp", "--dead-letters", "dead", "--set",
+			"limits.record=64MiB"}, process{stdin: in, stdout: io.Discard, stderr: io.Discard})
+		runtime.ReadMemStats(&after)
+		info, err := os.Stat("dead")
+		if code != exitFine || err != nil || info.Size() < int64(len(line)) {
+			t.Fatalf("code %d, %v", code, err)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	const size = 8<<20 + 1
+	took("{") // what is made only once
+	small := took("{")
+	for name, piece := range map[string]string{
+		"control": "\x01", "quotes": `"`, "not text": "\xff", "text": "é",
+	} {
+		most := small + 4*size + 1<<20
+		// What comes from a pipe is copied by its reader before anything sees it.
+		most += size + readBytes
+		if got := took(strings.Repeat(piece, size/len(piece))); got > most {
+			t.Errorf("%s: %d bytes were allocated for a line of %d, at most %d", name, got, size, most)
+		}
 	}
 }

@@ -68,7 +68,7 @@ func (r *lineReader) next() (line, error) {
 			r.number++
 			return line{number: r.number, text: part}, nil
 		}
-		r.text = append(r.text, part...)
+		r.text = append(r.grow(len(part)), part...)
 		if len(r.text) > r.limit {
 			r.number++
 			r.cut, r.ended = true, ended
@@ -79,6 +79,15 @@ func (r *lineReader) next() (line, error) {
 			return line{number: r.number, text: r.text}, nil
 		}
 	}
+}
+
+// grow makes room for more of the line. Doubling takes less, all in all, than what append does.
+func (r *lineReader) grow(more int) []byte {
+	if need := len(r.text) + more; need > cap(r.text) {
+		room := min(max(2*cap(r.text), need), r.limit+2*readBytes)
+		return append(make([]byte, 0, max(room, need)), r.text...)
+	}
+	return r.text
 }
 
 // part returns what the buffer holds of the line, and whether that is its end.
