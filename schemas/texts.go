@@ -48,5 +48,8 @@ func Texts() []Text {
 	}
 }
 
+// DeadLetterSchema returns the Avro schema of a dead letter in a table of them.
+func DeadLetterSchema() string { return deadLetterSchema }
+
 // VisitSchema returns the Avro schema of the records about visits, for the subject of their topic.
 func VisitSchema() string { return visitSchema }

@@ -26,6 +26,7 @@ type dlqShowOptions struct {
 	payload bool
 	pending bool
 	json    bool
+	avro    string // file
 }
 
 func (a *app) dlqShowCommand() *cobra.Command {
@@ -43,6 +44,8 @@ func (a *app) dlqShowCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.payload, "payload", false, "show the payloads too, which are private")
 	c.Flags().BoolVar(&o.pending, "pending", false, "leave out those that were sent back")
 	c.Flags().BoolVar(&o.json, "json", false, "one JSON object a line, with headers and payload")
+	c.Flags().StringVar(&o.avro, "avro", "",
+		"write those that are shown to an Avro container `FILE` too, with headers and payload")
 	return c
 }
 
@@ -53,6 +56,9 @@ func (a *app) dlqShow(ctx context.Context, o *dlqShowOptions) (err error) {
 	}
 	if o.limit < 0 {
 		return usageError{fmt.Errorf("--limit %d: want 1 or more", o.limit)}
+	}
+	if err := a.checkLetterFile(o.avro); err != nil {
+		return err
 	}
 	d, err := a.openDeadLetters()
 	if err != nil {
@@ -66,15 +72,19 @@ func (a *app) dlqShow(ctx context.Context, o *dlqShowOptions) (err error) {
 	if err := d.readMarks(ctx); err != nil {
 		return d.fault(err)
 	}
+	file, err := createLetterFile(o.avro)
+	if err != nil {
+		return err
+	}
 	out := newOutput("/dev/stdout", a.stdout)
-	s := &dlqShown{w: out, o: o, reasons: map[string]int64{}}
+	s := &dlqShown{w: out, file: file, o: o, reasons: map[string]int64{}}
 	err = d.each(ctx, func(l *dlq.Letter, isRedriven bool) error {
 		if !want.Takes(l) || o.pending && isRedriven {
 			return nil
 		}
 		return s.take(l, isRedriven)
 	})
-	if err := errors.Join(d.fault(err), out.close()); err != nil {
+	if err := errors.Join(d.fault(err), file.close(), out.close()); err != nil {
 		return err
 	}
 	s.summary(a.stderr, d)
@@ -84,6 +94,7 @@ func (a *app) dlqShow(ctx context.Context, o *dlqShowOptions) (err error) {
 // dlqShown writes dead letters and counts them.
 type dlqShown struct {
 	w        io.Writer
+	file     *letterFile
 	o        *dlqShowOptions
 	all      int64
 	redriven int64
@@ -99,6 +110,9 @@ func (s *dlqShown) take(l *dlq.Letter, isRedriven bool) error {
 	}
 	if s.o.limit > 0 && s.all > s.o.limit {
 		return nil
+	}
+	if err := s.file.take(l, isRedriven); err != nil {
+		return err
 	}
 	if s.o.json {
 		return writeJSONLine(s.w, shownLetter(l, isRedriven))
