@@ -3,6 +3,7 @@ package processor
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -21,6 +22,12 @@ import (
 func avroTask(t *testing.T) *Task {
 	t.Helper()
 	task, _ := newTestTask(t)
+	learnHostile(t, task, schemas.Limits{})
+	return task
+}
+
+func learnHostile(t testing.TB, task *Task, limits schemas.Limits) {
+	t.Helper()
 	profile, err := schemas.LoadProfile("krenalis")
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +35,7 @@ func avroTask(t *testing.T) *Task {
 	book := schemas.NewBook()
 	task.codec, err = schemas.NewCodec(schemas.Config{
 		Profile: profile, Fields: []string{"standard"}, FutureTolerance: 60_000, Book: book,
+		Limits: limits,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +45,6 @@ func avroTask(t *testing.T) *Task {
 		t.Fatal(err)
 	}
 	book.Accept(7, program, 8)
-	return task
 }
 
 func withFrame(value []byte) []byte {
@@ -103,5 +110,28 @@ func TestCompileAvro_HostileSchemasAreRefusedInLittleMemory(t *testing.T) {
 			}
 			t.Logf("%d bytes of schema took %d: %.200v", len(schema), took, err)
 		})
+	}
+}
+
+// The time for a byte must be the same at every size: MB/s in its columns.
+func BenchmarkTask_HostileAvro(b *testing.B) {
+	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, kind := range hostile.AvroKinds(at) {
+		for _, size := range []int{16 << 10, 256 << 10, 4 << 20} {
+			b.Run(fmt.Sprintf("%s/%dKiB", kind.Name, size>>10), func(b *testing.B) {
+				task, _ := newBenchTask(b)
+				learnHostile(b, task, schemas.Limits{Record: 64 << 20})
+				in := &kgo.Record{Topic: "events", Timestamp: at, Value: withFrame(kind.Value(size))}
+				b.SetBytes(int64(len(in.Value)))
+				for b.Loop() {
+					if err := task.Step(in); err != nil {
+						b.Fatal(err)
+					}
+					in.Offset++
+					task.Ready()
+					task.Abort()
+				}
+			})
+		}
 	}
 }

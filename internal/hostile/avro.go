@@ -109,6 +109,44 @@ func AvroValues(at time.Time) []AvroValue {
 	return all
 }
 
+// AvroKinds returns values of AvroSchema, without framing, whose cost must grow with their size and
+// no faster. Repeat is there as often as the count in front says.
+func AvroKinds(at time.Time) []Growing {
+	fine := avroEvent{sized("grows"), long(at.UnixMilli()), "\x00", "\x00", "\x00", "\x00", "\x00"}
+	kind := func(name, repeat string, around func(e *avroEvent)) Growing {
+		e := fine
+		around(&e)
+		front, back, _ := strings.Cut(string(e.bytes()), mark)
+		return Growing{Name: name, Front: front, Repeat: repeat, Back: back}
+	}
+	// Blocks of one item each, so that no count depends on the size.
+	all := []Growing{
+		kind("Items", "\x02"+sized("tag"), func(e *avroEvent) { e.tags = mark + "\x00" }),
+		kind("EmptyItems", "\x02\x00", func(e *avroEvent) { e.tags = mark + "\x00" }),
+		kind("SizedBlocks", "\x01"+long(4)+sized("tag"), func(e *avroEvent) {
+			e.tags = mark + "\x00"
+		}),
+		kind("NotASCII", "\x02"+sized("é€"), func(e *avroEvent) { e.tags = mark + "\x00" }),
+		kind("SameKeys", "\x02"+sized("k")+long(7), func(e *avroEvent) { e.attrs = mark + "\x00" }),
+		kind("LongNumbers", "\x02"+sized("k")+long(math.MinInt64), func(e *avroEvent) {
+			e.attrs = mark + "\x00"
+		}),
+		kind("Records", "\x02"+long(7), func(e *avroEvent) { e.extra = "\x02" + mark + "\x00" }),
+		kind("CutOff", "\x02"+sized("tag"), func(e *avroEvent) {
+			e.tags, e.attrs, e.blob, e.kind, e.extra = mark, "", "", "", ""
+		}),
+	}
+	// What has its length in front is of one size: see Value.
+	return append(all,
+		Growing{Name: "Bytes", Front: fine.id + fine.time + fine.tags + fine.attrs, Repeat: "b",
+			Back: fine.kind + fine.extra, Sized: true},
+		Growing{Name: "AnonymousID", Repeat: "a", Sized: true,
+			Back: fine.time + fine.tags + fine.attrs + fine.blob + fine.kind + fine.extra})
+}
+
+// mark is where a growing value has what it consists of.
+const mark = "<here>"
+
 // AvroSchemas are schemas that must be refused, by name.
 func AvroSchemas() map[string]string {
 	wrap := func(of string) string {

@@ -262,19 +262,25 @@ type Growing struct {
 	Name string
 	// Repeat is what it consists of, between Front and Back.
 	Front, Repeat, Back string
+	// Sized is an Avro value that has the length of what is repeated in front of it.
+	Sized bool
 }
 
 // Value is one of about so many bytes.
 func (g Growing) Value(size int) []byte {
 	n := max(0, size-len(g.Front)-len(g.Back)) / len(g.Repeat)
-	return []byte(g.Front + strings.Repeat(g.Repeat, n) + g.Back)
+	grown := strings.Repeat(g.Repeat, n)
+	if g.Sized {
+		grown = sized(grown)
+	}
+	return []byte(g.Front + grown + g.Back)
 }
 
 // Kinds returns events whose cost must grow with their size and no faster.
 func Kinds(at time.Time) []Growing {
 	front := head(at, "grows")
 	in := func(name, before, repeat, behind string) Growing {
-		return Growing{name, front + "," + before, repeat, behind + "}"}
+		return Growing{name, front + "," + before, repeat, behind + "}", false}
 	}
 	return []Growing{
 		in("Text", `"x":"`, "y", `"`),
@@ -302,7 +308,7 @@ func Kinds(at time.Time) []Growing {
 		in("Referrer", `"context":{"page":{"referrer":"`, `\u0072`, `"}}`),
 		in("Timestamp", `"timestamp":"`, "2", `"`),
 		in("SessionID", `"context":{"session":{"id":`, "1", `}}`),
-		{"CutOff", front + `,"x":[`, "1,", ""},
-		{"Brackets", "", "[", ""},
+		{"CutOff", front + `,"x":[`, "1,", "", false},
+		{"Brackets", "", "[", "", false},
 	}
 }
