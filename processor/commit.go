@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
+	"sessionizer/internal/failpoint"
 	"sessionizer/schemas"
 )
 
@@ -182,6 +183,7 @@ func errLost(x tp) error { return fmt.Errorf("%s is no longer ours", x) }
 
 // confirm makes what was committed the state to go on from.
 func (l *lane) confirm(touched []*part) error {
+	failpoint.Hit(failpoint.Committed)
 	l.ended()
 	for _, p := range touched {
 		id := l.host.changelogID(p.tp.topic)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"sessionizer/internal/failpoint"
 	"sessionizer/session"
 )
 
@@ -141,6 +142,7 @@ type failures struct {
 func (f *failures) promise(r *kgo.Record, err error) {
 	defer f.given.Done()
 	if err == nil {
+		failpoint.Hit(failpoint.OpenTransaction)
 		return
 	}
 	f.mu.Lock()

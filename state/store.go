@@ -25,6 +25,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"sessionizer/internal/failpoint"
 	"sessionizer/session"
 )
 
@@ -155,7 +156,7 @@ func open(dir string, o Options) (*Store, error) {
 
 func (o *Options) fileSystem() vfs.FS {
 	if o.FS == nil {
-		return vfs.Default
+		return failpoint.Disk(vfs.Default)
 	}
 	return o.FS
 }

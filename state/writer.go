@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"sessionizer/internal/failpoint"
 	"sessionizer/session"
 )
 
@@ -88,6 +89,7 @@ func (s *Store) writeBehind() {
 			break
 		}
 		size, err := s.apply(jobs)
+		failpoint.Hit(failpoint.WriteBehind)
 		if unchecked += size; err == nil && unchecked > memTableMin/2 {
 			unchecked = 0
 			s.awaitRoom()

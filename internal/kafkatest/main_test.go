@@ -49,16 +49,25 @@ func prepare(m *testing.M) (int, error) {
 		}
 		defer os.RemoveAll(dir)
 		binary := filepath.Join(dir, "sessionizer")
-		build := exec.Command("go", "build", "-o", binary, "sessionizer/cmd/sessionizer")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("build the program: %w\n%s", err, out)
+		if err := build(binary); err != nil {
+			return 1, err
 		}
 		if err := os.Setenv(binaryVariable, binary); err != nil {
 			return 1, err
 		}
 	}
 	return m.Run(), nil
+}
+
+// build builds the program.
+func build(binary string, flags ...string) error {
+	args := append([]string{"build", "-o", binary}, flags...)
+	cmd := exec.Command("go", append(args, "sessionizer/cmd/sessionizer")...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func brokers() []string { return strings.Split(os.Getenv(brokersVariable), ",") }

@@ -67,11 +67,19 @@ func (w *transcript) read() (string, <-chan struct{}) {
 // signalled, and the test's end kills it if it is still there.
 func launch(t *testing.T, name, dir string, args ...string) (*process, error) {
 	t.Helper()
+	return launchProgram(t, os.Getenv(binaryVariable), nil, name, dir, args...)
+}
+
+// launchProgram is launch of another build of the program, with more in its environment.
+func launchProgram(
+	t *testing.T, binary string, env []string, name, dir string, args ...string,
+) (*process, error) {
+	t.Helper()
 	p := &process{name: name, exited: make(chan struct{})}
-	p.cmd = exec.Command(os.Getenv(binaryVariable), args...)
+	p.cmd = exec.Command(binary, args...)
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	p.cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+	p.cmd.Env = append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}, env...)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
