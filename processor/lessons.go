@@ -19,6 +19,7 @@ import (
 //
 // An id that the registry does not have becomes no entry of the book: a hostile producer could name
 // millions of them. It is remembered here for a while, and its events are dead letters one by one.
+// So is one whose output's schema the registry does not take: that may be mended.
 type lessons struct {
 	host    *host
 	learner *registry.Learner
@@ -113,16 +114,23 @@ func (s *lessons) learn(id uint32, missing bool) {
 		case err == nil:
 			s.learned(id, refused)
 			return
-		case errors.As(err, &e) && e.Final():
+		case errors.As(err, &e) && e.Kind == registry.Refused:
 			s.refuse(e)
 			return
-		case errors.As(err, &e) && e.Kind == registry.NotThere:
+		case errors.As(err, &e) && e.Kind == registry.Declined:
+			s.declined(id, e)
+			return
+		case errors.As(err, &e) && (e.Kind == registry.NotThere || e.Kind == registry.Unlisted):
 			now := time.Now()
 			if since.IsZero() {
 				since = now
 			}
 			if missing || now.Sub(since) >= s.patience() {
-				s.missing(id, err)
+				if e.Kind == registry.Unlisted {
+					s.declined(id, e)
+				} else {
+					s.missing(id, err)
+				}
 				return
 			}
 		default:
@@ -180,19 +188,38 @@ func (s *lessons) missing(id uint32, why error) {
 	s.answered()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.byID[id]
-	if l.bad == nil {
-		s.forget()
-		s.lost++
-	}
+	s.dead(id, &schemas.BadInput{Reason: schemas.Malformed,
+		Message: fmt.Sprintf("schema %d: the schema registry does not have it", id)})
 	if now := time.Now(); now.Sub(s.told) >= lessonsWarnEvery {
 		s.told = now
 		s.host.log.Warn("the schema registry does not have a schema: events with it are dead letters",
 			zap.Uint32("schema_id", id), zap.Int("missing", s.lost), zap.Error(why))
 	}
-	l.bad = &schemas.BadInput{Reason: schemas.Malformed,
-		Message: fmt.Sprintf("schema %d: the schema registry does not have it", id)}
-	l.until = time.Now().Add(missingFor)
+}
+
+// declined is the end of a lesson on what has no schema of the output: anybody who may produce can
+// name any schema there is, and must not stop the others' events with it.
+func (s *lessons) declined(id uint32, e *registry.Error) {
+	s.answered()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	why := fmt.Sprintf("schema %d: its events cannot be written: %s: %s; %s; when that is mended, "+
+		"`sessionizer dlq redrive` brings them back", id, e.What, e.Cause, e.Do)
+	if before := s.byID[id].bad; before == nil || before.Message != why {
+		s.host.log.Warn("events with a schema are dead letters", zap.Uint32("schema_id", id),
+			zap.Stringer("registry", s.learner.Client), zap.String("why", why))
+	}
+	s.dead(id, &schemas.BadInput{Reason: schemas.Malformed, Message: why})
+}
+
+// dead has the events of an id be dead letters for a while. s.mu is held.
+func (s *lessons) dead(id uint32, bad *schemas.BadInput) {
+	l := s.byID[id]
+	if l.bad == nil {
+		s.forget()
+		s.lost++
+	}
+	l.bad, l.until = bad, time.Now().Add(missingFor)
 	s.end(l)
 }
 

@@ -138,5 +138,6 @@ func (h *host) enroll(ctx context.Context) error {
 func (h *host) enrollOnce(ctx context.Context) (uint32, error) {
 	ctx, cancel := h.bound(ctx, lessonTimeout)
 	defer cancel()
-	return h.cfg.Registry.Enroll(ctx, h.cfg.Visits+"-value", h.cfg.VisitsSchema)
+	return h.cfg.Registry.Enroll(ctx, h.cfg.Visits+"-value", h.cfg.VisitsSchema,
+		"visit-ended")
 }

@@ -151,3 +151,21 @@ func TestSchema_OfTheOutput(t *testing.T) {
 		}
 	}
 }
+
+func TestSchema_IsRegistered(t *testing.T) {
+	t.Chdir(t.TempDir())
+	fake, config := secureRegistry(t)
+	write(t, ".", "sessionizer.yaml", config+"input: {topics: [events]}\noutput: {topic: stamped}\n"+
+		"visits: {topic: calls, format: avro}\nkafka: {brokers: [localhost:1]}\n")
+	for subject, args := range map[string][]string{
+		"stamped-value": {"--output-of", "41"}, "calls-value": {"visit-ended"},
+	} {
+		r := sessionizer(t, "", append([]string{"schema", "--register"}, args...)...)
+		if r.code != exitFine || !strings.Contains(r.stdout, subject) || !fake.SubjectExists(subject) {
+			t.Errorf("%v: %+v, there: %t", args, r, fake.SubjectExists(subject))
+		}
+	}
+	if r := sessionizer(t, "", "schema", "session", "--register"); r.code == exitFine {
+		t.Errorf("a session goes by no subject: %+v", r)
+	}
+}

@@ -75,6 +75,9 @@ func brokerless(command, line string) bool {
 	if command == "explain" && isOfFiles {
 		return true
 	}
+	if strings.Contains(line, "--register") {
+		return false
+	}
 	return slices.Contains([]string{"stamp", "version", "completion", "config", "test",
 		"schema"}, command)
 }

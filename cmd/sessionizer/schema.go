@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 func (a *app) schemaCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, register bool
 	var outputOf string
 	c := command(&cobra.Command{
 		Use:   "schema [NAME]",
@@ -21,7 +22,8 @@ func (a *app) schemaCommand() *cobra.Command {
 			"the Avro schema, or with --json-schema the JSON Schema (draft 2020-12) of the JSON form.\n" +
 			"Without a name it lists them. With --output-of it writes the Avro schema of the events with\n" +
 			"their sessions, as run registers it for events of the schema in a file or, by its id, in the\n" +
-			"registry.",
+			"registry. With --register it is not written but registered, under the subject of the topic\n" +
+			"of the output, or of the visits.",
 		Example: "  sessionizer schema visit-ended > visit_ended.avsc\n" +
 			"  sessionizer schema session --json-schema",
 		Args: cobra.MaximumNArgs(1),
@@ -34,20 +36,29 @@ func (a *app) schemaCommand() *cobra.Command {
 		},
 	}, func(cmd *cobra.Command, args []string) error {
 		if outputOf != "" {
-			return a.outputSchema(cmd.Context(), outputOf)
+			return a.outputSchema(cmd.Context(), outputOf, register)
+		}
+		if register && (len(args) == 0 || args[0] != "visit-ended" && args[0] != "visit-started") {
+			return usageError{errors.New("schema: --register is for --output-of and for visit-ended")}
 		}
 		if len(args) == 0 {
 			return a.listSchemas()
 		}
 		text, err := schemaOf(args[0], asJSON)
-		if err == nil {
-			_, err = fmt.Fprint(a.stdout, text)
+		switch {
+		case err != nil:
+			return err
+		case register:
+			return a.registerVisits(cmd.Context(), text)
 		}
+		_, err = fmt.Fprint(a.stdout, text)
 		return err
 	})
 	c.Flags().BoolVar(&asJSON, "json-schema", false, "the JSON Schema of the JSON form")
 	c.Flags().StringVar(&outputOf, "output-of", "",
 		"the schema of what events become, by the `FILE` or ID of their schema")
+	c.Flags().BoolVar(&register, "register", false, "register it in the schema registry")
+	c.MarkFlagsMutuallyExclusive("register", "json-schema")
 	c.MarkFlagsMutuallyExclusive("output-of", "json-schema")
 	return c
 }

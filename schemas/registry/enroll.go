@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -16,24 +17,27 @@ const (
 )
 
 // Enroll returns the id of a schema of ours under a subject: registered, or looked up where nothing
-// is to be registered. The error is an *Error, and never of kind NotThere.
-func (l *Learner) Enroll(ctx context.Context, subject, text string) (uint32, error) {
+// is to be registered. name is what `sessionizer schema` calls it. The error is an *Error, and
+// never of kind NotThere.
+func (l *Learner) Enroll(ctx context.Context, subject, text, name string) (uint32, error) {
 	if l.Register {
 		id, err := l.register(ctx, subject, text)
 		return id, settled(err, "")
 	}
-	id, err := l.Client.Lookup(ctx, subject, text)
-	return id, settled(err, "register it under the subject "+subject+
-		" (OPERATING.md, \"Schema registry\" says how), or set registry.auto_register: true")
+	id, err := l.Client.Find(ctx, subject, text)
+	return id, settled(err, fmt.Sprintf("register it with `sessionizer schema %s --register`, "+
+		"or set registry.auto_register: true (OPERATING.md, \"Schema registry\")", name))
 }
 
 // settled makes an answer that something is not there one that people must mend: what is missing is
 // not what an event names, but ours.
 func settled(err error, do string) error {
 	var e *Error
-	if errors.As(err, &e) && e.Kind == NotThere {
-		e.Kind = Refused
-		if do != "" {
+	if errors.As(err, &e) {
+		if e.Kind == NotThere {
+			e.Kind = Refused
+		}
+		if do != "" && (e.Kind == Unlisted || e.Kind == Refused && e.Do == "") {
 			e.Do = do
 		}
 	}

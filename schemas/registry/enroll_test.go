@@ -41,7 +41,7 @@ func TestARefusalThatIsARaceIsNone(t *testing.T) {
 					fake.SeedSchema("out-value", 1, 500, sr.Schema{Schema: theirs})
 				}
 			})
-			id, err := l.Enroll(t.Context(), "out-value", person)
+			id, err := l.Enroll(t.Context(), "out-value", person, "x")
 			if err != nil || (id == 500) != (theirs == person) {
 				t.Fatalf("registered as %d, %v", id, err)
 			}
@@ -60,7 +60,7 @@ func TestARefusalThatStaysIsOne(t *testing.T) {
 	for _, status := range []int{409, 422} {
 		fake, l := pupil(t, "out-value", true)
 		asked := refusing(fake, 100, status, func(int) {})
-		_, err := l.Enroll(t.Context(), "out-value", person)
+		_, err := l.Enroll(t.Context(), "out-value", person, "x")
 		if KindOf(err) != Declined || !strings.Contains(err.Error(), "already exists") ||
 			*asked != triesMax {
 			t.Errorf("%d: %v of kind %d after %d tries, want Declined after %d", status, err, KindOf(err),
@@ -81,7 +81,7 @@ func TestARefusalThatCannotBeLookedUpIsNotSure(t *testing.T) {
 		io.WriteString(w, `{}`)
 		return true
 	})
-	if _, err := l.Enroll(t.Context(), "out-value", person); KindOf(err) != Unreachable {
+	if _, err := l.Enroll(t.Context(), "out-value", person, "x"); KindOf(err) != Unreachable {
 		t.Errorf("%v of kind %d, want Unreachable", err, KindOf(err))
 	}
 }

@@ -23,6 +23,9 @@ const (
 	// Declined is that the registry does not take a schema of ours under its subject, which may be
 	// the fault of the schema that it was made from. People must mend it.
 	Declined
+	// Unlisted is that a schema of ours is not among those of its subject, and may not be registered.
+	// It may be a replica that is behind: ask again for a while. Then people must mend it.
+	Unlisted
 	// Unfit is a schema that is there, and no event with it can be read. That will not change.
 	Unfit
 )
@@ -49,7 +52,9 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Final reports whether people must mend it: asking again does not help.
-func (e *Error) Final() bool { return e.Kind == Refused || e.Kind == Declined }
+func (e *Error) Final() bool {
+	return e.Kind == Refused || e.Kind == Declined || e.Kind == Unlisted
+}
 
 // KindOf is the kind of an error of this package; any other error is Unreachable.
 func KindOf(err error) Kind {

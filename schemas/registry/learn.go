@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"sessionizer/schemas"
@@ -45,7 +46,7 @@ func (l *Learner) Learn(ctx context.Context, id uint32) (refused string, err err
 	}
 	output := id
 	if l.Subject != "" {
-		if output, err = l.Enroll(ctx, l.Subject, program.Output()); err != nil {
+		if output, err = l.enrollOutput(ctx, id, program.Output()); err != nil {
 			return "", err
 		}
 	}
@@ -63,4 +64,8 @@ func reason(err error) string {
 		return e.What
 	}
 	return e.Place + ": " + e.What
+}
+
+func (l *Learner) enrollOutput(ctx context.Context, id uint32, text string) (uint32, error) {
+	return l.Enroll(ctx, l.Subject, text, fmt.Sprintf("--output-of %d", id))
 }

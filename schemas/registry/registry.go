@@ -1,7 +1,7 @@
 // Package registry speaks to a Confluent-compatible schema registry: it fetches the schemas that
 // events name, and registers those of what we write.
 //
-// What a registry answers is of five kinds, and each has its own fate (Kind): an event must not be
+// What a registry answers is of six kinds, and each has its own fate (Kind): an event must not be
 // given up because a registry is away, and a registry that refuses us is mended by people only.
 //
 // Nothing here logs: errors are returned.
@@ -208,7 +208,7 @@ func (c *Client) ask(
 			missing = e
 		case Unreachable:
 			away = e
-		case Refused, Declined, Unfit:
+		case Refused, Declined, Unlisted, Unfit:
 			return e
 		}
 	}
