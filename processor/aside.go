@@ -19,6 +19,7 @@ import (
 const (
 	asideRecordsMax = 1000        // of a partition in one turn
 	asideBytesMax   = 16 << 20    // likewise
+	asideHeldMax    = 32 << 20    // of all partitions in one transaction, but for a record
 	asideTries      = 5           // fetches of a batch that is damaged
 	asidePause      = time.Second // between them
 	// asideSchemaPause is how often a record that waits for its schema looks for it.
@@ -78,7 +79,7 @@ func (p *part) asides() bool {
 // readAside takes the next records that are read aside.
 func (l *lane) readAside(ctx context.Context) error {
 	for _, p := range l.parts {
-		if !p.asides() {
+		if !p.asides() || l.asideBytes >= asideHeldMax {
 			continue
 		}
 		a := p.aside
@@ -125,7 +126,8 @@ func (l *lane) fetchAside(ctx context.Context, p *part) error {
 // stepAside lets the task process what one turn may take.
 func (l *lane) stepAside(ctx context.Context, p *part) error {
 	a := p.aside
-	for n, bytes := 0, 0; n < asideRecordsMax && bytes < asideBytesMax; n++ {
+	for n, bytes := 0, 0; n < asideRecordsMax && bytes < asideBytesMax &&
+		l.asideBytes < asideHeldMax; n++ {
 		x := a.next
 		if x == nil {
 			var err error
@@ -152,6 +154,7 @@ func (l *lane) stepAside(ctx context.Context, p *part) error {
 		}
 		bytes += x.bytes
 		l.asideBytes += x.bytes
+		l.asided += int64(x.bytes)
 		if err := p.stepPiece(x); err != nil {
 			return err
 		}

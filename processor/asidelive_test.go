@@ -214,6 +214,46 @@ func TestAside_AsTheLastBatch(t *testing.T) {
 	}
 }
 
+// What is read aside is held in memory, and what comes of it too, until the transaction has ended:
+// no transaction holds much of it, however long it may last.
+func TestAside_HoldsLittleAtOnce(t *testing.T) {
+	bubble(t, 2, func(w *world) {
+		c := w.config("a")
+		c.BatchBytes, c.CommitInterval = asideTestMax, 5*time.Second
+		w.create(c)
+		const n, size = 60, 900_000
+		var parts []func(io.Writer) error
+		for i := range n {
+			e := event("ana", i)
+			e.Value = fmt.Appendf(e.Value[:len(e.Value)-1], `,"pad":%q}`, strings.Repeat("x", size))
+			parts = append(parts, records(i, e))
+		}
+		b := batchOf(t, kgo.CodecGzip, n, writeAll(parts...))
+		for p := range int32(2) {
+			w.sendTo(p, b)
+		}
+		w.finish(c)
+		txns, most := 0, 0
+		for p, out := range w.read("out") {
+			if len(out) != n {
+				t.Errorf("partition %d: %d events came out, want %d", p, len(out), n)
+			}
+			sum := 0
+			for i, r := range out {
+				if i == 0 || r.Offset > out[i-1].Offset+1 { // a marker lies between
+					txns, sum = txns+1, 0
+				}
+				sum += len(r.Value)
+				most = max(most, sum)
+			}
+		}
+		if most > asideHeldMax+2*size || txns < 4 {
+			t.Errorf("%d transactions, the largest with %d bytes of a partition, want at most %d",
+				txns, most, asideHeldMax)
+		}
+	})
+}
+
 // refuseCommits has the coordinator answer so many commits of offsets as if a rebalance had come
 // between: each aborts its transaction.
 func (m *member) refuseCommits(times int32) *atomic.Int32 {

@@ -37,7 +37,8 @@ type batches struct {
 	codec kgo.CompressionCodecType
 	body  *bufio.Reader // the open batch's records; nil: none is open
 	close func()
-	left  int32 // records of it that were not read
+	left  int32  // records of it that were not read
+	raw   []byte // a record is read into it, and copied then
 }
 
 // piece is a record, or, with bad, what is known of the records from its offset up to last that
@@ -50,10 +51,9 @@ type piece struct {
 }
 
 const (
-	batchOverhead = 12 // bytes of a batch in front of what its length counts
-	batchCRCAt    = 21 // what the checksum counts begins here
-	// Of a record that is larger than max this much is kept.
-	headBytes = 64 << 10
+	batchOverhead = 12       // bytes of a batch in front of what its length counts
+	batchCRCAt    = 21       // what the checksum counts begins here
+	headBytes     = 64 << 10 // of a record that is larger than max are kept
 	// readStep is by how much a buffer grows for a length that a batch merely says.
 	readStep = 64 << 10
 )
@@ -224,10 +224,10 @@ func (b *batches) record() (*piece, error) {
 	case size > int64(b.max):
 		return b.large(size)
 	}
-	raw, err := readAll(b.body, int(size))
-	if err != nil {
+	if b.raw, err = readAll(b.raw, b.body, int(size)); err != nil {
 		return nil, unexpected(err)
 	}
+	raw := bytes.Clone(b.raw)
 	in := kbin.Reader{Src: raw}
 	in.Int8() // attributes, unused
 	sent, delta := in.Varlong(), in.Varint()
@@ -263,7 +263,7 @@ func (b *batches) large(size int64) (*piece, error) {
 		if i < 2 || n[i] < 0 {
 			continue
 		}
-		head, err := readAll(v, int(min(n[i], headBytes)))
+		head, err := readAll(nil, v, int(min(n[i], headBytes)))
 		if err == nil {
 			_, err = io.CopyN(io.Discard, v, n[i]-int64(len(head)))
 		}
@@ -306,15 +306,15 @@ func (b *batches) made(sent int64, delta int32) *kgo.Record {
 	}
 }
 
-// readAll reads n bytes, and takes no memory for those that do not come.
-func readAll(r io.Reader, n int) ([]byte, error) {
-	var buf []byte
+// readAll reads n bytes into buf, which grows, but not for bytes that do not come.
+func readAll(buf []byte, r io.Reader, n int) ([]byte, error) {
+	buf = buf[:0]
 	for len(buf) < n {
 		at := len(buf)
 		buf = slices.Grow(buf, min(n-at, max(readStep, at)))
 		buf = buf[:at+min(n-at, max(readStep, at))]
 		if _, err := io.ReadFull(r, buf[at:]); err != nil {
-			return nil, err
+			return buf, err
 		}
 	}
 	return buf, nil

@@ -14,6 +14,7 @@ func (l *lane) begin(ctx context.Context) error {
 	c := l.host.cfg
 	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
 	l.held, l.asideBytes, l.full, l.fullSince = nil, 0, false, time.Time{}
+	l.asided, l.rest = 0, rest{}
 	l.calls = newCalls()
 	l.failed = &failures{}
 	l.unsettled.Store(true)

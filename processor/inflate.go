@@ -26,6 +26,7 @@ const (
 	batchBytesDefault = 64 << 20
 	// inflatedBytesMax is the sum for one lane, unless limits.batch needs more.
 	inflatedBytesMax = 256 << 20
+	inflatedKeptMax  = 64 << 20 // of it that is kept while nobody needs it
 	inflatedClassMin = 64 << 10 // the smallest buffer
 	// inflatedClasses, each twice as large as the one before, reach above the largest limits.batch.
 	inflatedClasses = 16
@@ -47,16 +48,24 @@ var errBatchLarge = errors.New("it decompresses to more than limits.batch")
 type inflater struct {
 	max    int   // bytes of a batch
 	sumMax int64 // bytes of all buffers given out
-	sum    atomic.Int64
+	// keptMax bounds the bytes of buffers that wait to be used again.
+	keptMax int64
+	sum     atomic.Int64
 
-	classes [inflatedClasses]sync.Pool // of *[]byte
-	gzips   sync.Pool                  // of *gzip.Reader
-	lz4s    sync.Pool                  // of *lz4.Reader
-	zstds   *zstd.Decoder
+	served atomic.Int64 // bytes of all buffers that were ever given out
+
+	mu   sync.Mutex
+	free [inflatedClasses][][]byte // to be used again
+	kept int64                     // bytes of them, at most keptMax
+
+	gzips sync.Pool // of *gzip.Reader
+	lz4s  sync.Pool // of *lz4.Reader
+	zstds *zstd.Decoder
 }
 
 func newInflater(batchMax int) (*inflater, error) {
-	d := &inflater{max: batchMax, sumMax: max(inflatedBytesMax, 2*int64(batchMax))}
+	d := &inflater{max: batchMax, sumMax: max(inflatedBytesMax, 2*int64(batchMax)),
+		keptMax: inflatedKeptMax}
 	var err error
 	// DecodeAll writes into the capacity it is given and has no window of its own.
 	d.zstds, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
@@ -219,8 +228,14 @@ func (d *inflater) get(size int) ([]byte, error) {
 		d.sum.Add(-room)
 		return nil, errInflatedFull
 	}
-	if b, ok := d.classes[class].Get().(*[]byte); ok {
-		return *b, nil
+	d.served.Add(room)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := len(d.free[class]); n > 0 {
+		b := d.free[class][n-1]
+		d.free[class][n-1], d.free[class] = nil, d.free[class][:n-1]
+		d.kept -= room
+		return b, nil
 	}
 	return make([]byte, room), nil
 }
@@ -231,7 +246,21 @@ func (d *inflater) put(b []byte) {
 		return
 	}
 	d.sum.Add(-int64(len(b)))
-	d.classes[bits.Len(uint(len(b)-1)/inflatedClassMin)].Put(&b)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kept+int64(len(b)) > d.keptMax {
+		return
+	}
+	class := bits.Len(uint(len(b)-1) / inflatedClassMin)
+	d.free[class] = append(d.free[class], b)
+	d.kept += int64(len(b))
+}
+
+// drop lets go of the buffers that wait to be used again.
+func (d *inflater) drop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free, d.kept = [inflatedClasses][][]byte{}, 0
 }
 
 // GetDecompressBytes is kgo's and not called: Decompress takes the buffers itself.

@@ -124,6 +124,62 @@ func TestInflater_HoldsNoMoreThanItsSum(t *testing.T) {
 	}
 }
 
+// Buffers are kept to be used again, but not more than a bound, and none when nobody has needed one
+// for a while.
+func TestInflater_KeepsLittleAndGivesItBack(t *testing.T) {
+	const size = 1 << 20
+	d := testInflater(t, size)
+	d.keptMax = 4 * size
+	l := &lane{host: &host{}, inflater: d}
+	bomb := letters(t, kgo.CodecZstd, size-100)
+	held := func() int64 {
+		sum := int64(0)
+		for _, class := range d.free {
+			for _, b := range class {
+				sum += int64(cap(b))
+			}
+		}
+		return sum
+	}
+	fetch := func(n int) {
+		var out [][]byte
+		for range n {
+			b, err := d.Decompress(bomb, kgo.CodecZstd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, b)
+		}
+		for _, b := range out {
+			d.put(b)
+		}
+	}
+	now := time.Unix(0, 0)
+	for round := range 2 {
+		fetch(10)
+		l.giveBack(now)
+		got := held()
+		if got == 0 || got > 4*size || got != d.kept {
+			t.Errorf("round %d: %d bytes are kept, counted %d, want at most %d", round, got, d.kept, 4*size)
+		}
+		if fetch(1); held() != got {
+			t.Errorf("round %d: %d bytes are kept when one was used again, before %d", round, held(), got)
+		}
+		l.giveBack(now.Add(restAfter - 1)) // it was used a moment ago
+		now = now.Add(2*restAfter - 2)
+		if l.giveBack(now); held() == 0 {
+			t.Errorf("round %d: nothing is kept any more %s after the last batch", round, restAfter-1)
+		}
+		now = now.Add(1)
+		if l.giveBack(now); held() != 0 || d.kept != 0 {
+			t.Errorf("round %d: %d bytes are kept, counted %d, with nothing to do", round, held(), d.kept)
+		}
+	}
+	if _, err := d.Decompress(bomb, kgo.CodecZstd); err != nil {
+		t.Error(err)
+	}
+}
+
 // What the batch has is read record by record, in memory that does not depend on its size.
 func TestBatches_ReadsABombInLittleMemory(t *testing.T) {
 	const most = 1 << 20

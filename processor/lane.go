@@ -55,6 +55,8 @@ type lane struct {
 	asideBytes int       // bytes of records that were read aside, likewise
 	full       bool      // there was no room for a batch: the transaction should end
 	fullSince  time.Time // since when, with nothing held; zero: it is not so
+	asided     int64     // bytes that were ever read aside
+	rest       rest
 }
 
 // tp is a topic partition.
@@ -153,6 +155,7 @@ func (l *lane) turn(ctx context.Context) error {
 		return l.awaitJoin(ctx)
 	}
 	l.letGo(time.Now())
+	l.giveBack(time.Now())
 	fetches := l.poll(ctx)
 	if err := l.arrange(ctx); err != nil {
 		return err
@@ -221,7 +224,7 @@ func (l *lane) poll(ctx context.Context) kgo.Fetches {
 
 // due reports whether the open transaction should be committed now.
 func (l *lane) due() bool {
-	if l.calls.waiting() || l.full || l.asideBytes >= txnBytesMax ||
+	if l.calls.waiting() || l.full || l.asideBytes >= asideHeldMax ||
 		time.Since(l.openSince) >= l.host.cfg.CommitInterval {
 		return true
 	}
