@@ -17,7 +17,8 @@ func appendPairs(dst []byte, t *avroType, b []byte, members *int) ([]byte, []byt
 	if t.kind == avroRecord {
 		for i := range t.fields {
 			f := &t.fields[i]
-			n, says := len(dst), false
+			var says bool
+			n := len(dst)
 			if *members++; *members > seenMembersMax {
 				return dst, nil
 			}
