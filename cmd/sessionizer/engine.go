@@ -26,19 +26,25 @@ func engine(c *config.Config) (*session.Rules, *schemas.Codec, error) {
 func learner(
 	c *config.Config, codec *schemas.Codec, subject string,
 ) (*registry.Learner, error) {
+	client, err := registryOf(c)
+	if client == nil || err != nil {
+		return nil, err
+	}
+	return &registry.Learner{
+		Client: client, Codec: codec, Book: codec.Book(), Subject: subject,
+		Register: c.Registry.AutoRegister,
+	}, nil
+}
+
+// registryOf makes a client of the schema registry; nil: there is none. The caller closes it.
+func registryOf(c *config.Config) (*registry.Client, error) {
 	r := &c.Registry
 	if r.URL == "" {
 		return nil, nil
 	}
-	client, err := registry.New(registry.Config{
+	return registry.New(registry.Config{
 		URLs: r.URLs(), Username: r.Username, Password: r.Password.Reveal(), TLS: r.TLS.Client(),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &registry.Learner{
-		Client: client, Codec: codec, Book: codec.Book(), Subject: subject, Register: r.AutoRegister,
-	}, nil
 }
 
 // subjectOf is what the schemas of a topic's values go by in the registry.

@@ -55,10 +55,6 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Input.Format == "avro" || cfg.Visits.Format == "avro" {
-		return usageError{fmt.Errorf("verify: input.format is %s and visits.format is %s: it reads JSON",
-			cfg.Input.Format, cfg.Visits.Format)}
-	}
 	p, err := processorConfig(cfg, log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)))
 	if err != nil {
 		return err
@@ -66,6 +62,14 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 	c, err := setup.From(cfg)
 	if err != nil {
 		return err
+	}
+	client, err := registryOf(cfg)
+	if err != nil {
+		return err
+	}
+	if client != nil {
+		defer client.Close()
+		c.Schemas = setup.Schemas{Client: client}
 	}
 	c.Settled, c.ShowKeys, c.SpillDir = o.settled, o.showKeys, o.spillDir
 	topics, err := openTopics(ctx, &p, c.Topics)

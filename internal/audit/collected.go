@@ -167,10 +167,11 @@ func (f *form) contextOf(d *document) string {
 	for i := range f.context {
 		m := &f.context[i]
 		n := d.find(m.from)
-		if n == nil || n.kind == '{' || n.kind == '[' || n.kind == 'n' || string(d.raw(n)) == `""` {
+		if n == nil || n.kind == '{' || n.kind == '[' || n.kind == 'n' || n.kind == opaque ||
+			string(d.raw(n)) == `""` {
 			continue
 		}
-		members[m.to] = scalar(d, n)
+		members[m.to] = f.scalar(d, n)
 		names := strings.Split(m.to, ".")
 		value := n.end - n.start
 		if n.kind == '"' && bytes.IndexByte(d.raw(n), '\\') >= 0 {
@@ -206,14 +207,23 @@ func scalar(d *document, n *node) string {
 	return string(d.raw(n))
 }
 
+// scalar is a value as visits tell it: in Avro all of them are texts.
+func (f *form) scalar(d *document, n *node) string {
+	text := scalar(d, n)
+	if f.VisitsAvro {
+		text = strings.TrimPrefix(text, `"`)
+	}
+	return text
+}
+
 // flatten collects the scalars of an object by their paths.
-func flatten(d *document, n *node, prefix string, to map[string]string) {
+func (f *form) flatten(d *document, n *node, prefix string, to map[string]string) {
 	for c := n.first; c != 0; c = d.nodes[c].next {
 		m := &d.nodes[c]
 		if m.kind == '{' {
-			flatten(d, m, prefix+m.name+".", to)
+			f.flatten(d, m, prefix+m.name+".", to)
 			continue
 		}
-		to[prefix+m.name] = scalar(d, m)
+		to[prefix+m.name] = f.scalar(d, m)
 	}
 }

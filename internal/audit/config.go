@@ -51,8 +51,14 @@ type Config struct {
 	FutureToleranceMs                     int64
 	RecordMax, DepthMax, AnonymousIDMax   int
 
-	// Avro says that events with the framing of a registry are Avro; the auditor reads JSON.
-	Avro bool
+	// Format is that of events: json, avro, or auto, which is Avro where a value begins with the
+	// byte 0 and there are Schemas.
+	Format  string
+	Schemas Schemas // of the registry; nil: there is none
+	// InputSchema and OutputSchema are those of Avro events that name none, VisitsSchema that of
+	// visits.
+	InputSchema, OutputSchema, VisitsSchema string
+	VisitsAvro                              bool // records about visits are Avro
 	// Settled says that the run has ended with --until-end: no visit that is due may be missing.
 	Settled bool
 	// ShowKeys lets findings name the keys of events; else they have a hash of them.
@@ -165,6 +171,8 @@ type form struct {
 	written [fieldCount]bool // fields that are written anywhere
 	rules   []rule
 	context []contextMember
+	wanted  *cut // where the session is written
+	books   books
 }
 
 // object is a member that is wholly ours.
@@ -174,7 +182,7 @@ type object struct {
 }
 
 func newForm(c *Config) *form {
-	f := &form{Config: c, paths: map[string][]place{}, cut: &cut{}}
+	f := &form{Config: c, paths: map[string][]place{}, cut: &cut{}, wanted: &cut{}}
 	for name, paths := range c.Paths {
 		for _, p := range paths {
 			switch {
@@ -203,6 +211,18 @@ func newForm(c *Config) *form {
 	for i := range c.Rules {
 		f.rules = append(f.rules, newRule(&c.Rules[i]))
 	}
+	for i := range f.objects {
+		f.wanted.add(f.objects[i].place)
+	}
+	for i := range f.members {
+		if m := &f.members[i]; m.field >= 0 && !f.wanted.covers(m.place) {
+			f.wanted.add(m.place)
+		}
+	}
+	for i := range f.copies {
+		f.wanted.add(f.copies[i].place)
+	}
+	f.openBooks()
 	return f
 }
 

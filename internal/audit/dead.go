@@ -20,8 +20,10 @@ type deadLetter struct {
 	at     Record // its place alone
 	reason string
 	parts  parts
-	isCut  bool // it could not hold all of its record
-	seen   bool // the input has the record
+	isCut  bool  // it could not hold all of its record
+	last   int64 // it stands for all records up to that offset; 0: for one
+	seen   bool  // the input has the record
+	away   bool  // the registry did not have its schema
 }
 
 // errorHeaders begin the names of the headers that a dead letter has more than its record.
@@ -95,7 +97,7 @@ func (p *pass) readDeadLetter(r *Record) {
 		case name == "message":
 			message = string(h.Value)
 		case name == "cut":
-			d.isCut = true
+			d.isCut, d.last = true, lastOf(string(h.Value))
 		}
 	}
 	if at.partition >= 0 && at.partition != p.number {
@@ -109,14 +111,59 @@ func (p *pass) readDeadLetter(r *Record) {
 		p.find(CheckDeadLetter, r, "has no reason that there is")
 	case message == "":
 		p.find(CheckDeadLetter, r, "has no message")
+	case d.last != 0 && d.reason != "limit" && d.reason != "malformed":
+		p.find(CheckDeadLetter, r, "stands for records that cannot be read, for the reason %s", d.reason)
+	case d.last != 0 && d.last <= at.offset:
+		p.find(CheckDeadLetter, r, "stands for the records up to offset %d, and is of %d", d.last,
+			at.offset)
 	}
+	d.away = d.reason == "malformed" && strings.HasSuffix(message, missingSchema)
 	if p.outcomes[at] != nil {
 		p.find(CheckDoubled, r, "%s/%d@%d is among the dead letters before", at.topic, at.partition,
 			at.offset)
 		return
 	}
+	p.out.nodes = p.out.nodes[:0]
 	d.parts = p.partsOf(&plain, &p.out)
 	p.outcomes[at] = d
+	if d.last > at.offset {
+		p.ranges = append(p.ranges, deadRange{at, d})
+	}
+}
+
+// missingSchema ends the message of a dead letter whose schema the registry did not have.
+const missingSchema = "the schema registry does not have it"
+
+// deadRange is a dead letter that stands for several records, from the one it names.
+type deadRange struct {
+	from deadPlace
+	d    *deadLetter
+}
+
+// lastOf returns the last offset that a dead letter stands for, by what it says it lacks; 0: it is
+// of one record.
+func lastOf(what string) int64 {
+	text, found := strings.CutPrefix(what, "the records up to offset ")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if !found || err != nil {
+		return 0
+	}
+	return n
+}
+
+// deadOf returns the dead letter of a record of the input; nil: it has none.
+func (p *pass) deadOf(at deadPlace) *deadLetter {
+	if d := p.outcomes[at]; d != nil {
+		return d
+	}
+	for i := range p.ranges {
+		from := &p.ranges[i].from
+		if from.topic == at.topic && from.partition == at.partition && from.offset < at.offset &&
+			at.offset <= p.ranges[i].d.last {
+			return p.ranges[i].d
+		}
+	}
+	return nil
 }
 
 // ownHeaders is how many headers the record of a dead letter has: ours stand behind, each once,
@@ -136,7 +183,7 @@ func ownHeaders(headers []Header) int {
 
 // dead gives a record of the input its dead letter as its outcome, if there is one.
 func (p *pass) dead(in *pending, r *Record, e *event) {
-	d := p.outcomes[deadPlace{r.Topic, r.Partition, r.Offset}]
+	d := p.deadOf(deadPlace{r.Topic, r.Partition, r.Offset})
 	if d == nil {
 		return
 	}
@@ -149,6 +196,11 @@ func (p *pass) dead(in *pending, r *Record, e *event) {
 	}
 	// It must not come out as well.
 	p.matched.add(in.sum)
+	if d.last != 0 {
+		p.a.r.note("%s: dead letters that stand for records of a batch which could not be read: whether "+
+			"it could not", p.f.Topics.DeadLetters)
+		return
+	}
 	if d.parts.raw != in.parts.raw || d.parts.key != in.parts.key ||
 		d.parts.timestamp != in.parts.timestamp || d.parts.plainHeaders != in.parts.plainHeaders {
 		if d.isCut {
@@ -158,6 +210,16 @@ func (p *pass) dead(in *pending, r *Record, e *event) {
 			p.find(CheckDeadLetter, &d.at, "is not the record it names, %s/%d@%d", r.Topic, r.Partition,
 				r.Offset)
 		}
+	}
+	if d.away && e.fate != fateRefused {
+		p.a.r.note("%s: events whose schema the registry did not have, and has now: whether it did not",
+			p.f.Topics.DeadLetters)
+		return
+	}
+	if d.reason == "malformed" && e.fate != fateRefused && p.f.isOdd(r.Value) {
+		p.a.r.note("%s: reason malformed for Avro that is not as goavro writes it: whether the sizes of "+
+			"its blocks and its numbers are right", p.f.Topics.DeadLetters)
+		return
 	}
 	if what := p.f.deadFault(d.reason, e); what != "" {
 		p.find(CheckDeadLetter, &d.at, "%s/%d@%d %s", r.Topic, r.Partition, r.Offset, what)

@@ -90,12 +90,12 @@ func (f *form) problem(r *Record, d *document, e *event) string {
 	case f.RecordMax > 0 && len(r.Value) > f.RecordMax:
 		d.nodes = d.nodes[:0]
 		return "limit"
-	case !d.read(r.Value):
+	case !f.readInput(r.Value, d):
 		d.nodes = d.nodes[:0]
 		return "malformed"
 	case f.DepthMax > 0 && d.depth > f.DepthMax:
 		return "limit"
-	case f.isContextBad(d):
+	case d.isStuck || f.isContextBad(d):
 		return "bad_context"
 	}
 	if what := f.key(r, d, e); what != "" {

@@ -8,11 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// document is a JSON text taken apart. It is read once it is known to be well formed.
+// document is a JSON text taken apart. It is read once it is known to be well formed. Of a value in
+// Avro it is what JSON would say: see readAvro.
 type document struct {
 	text  []byte
 	nodes []node
 	depth int // of objects and arrays, at most
+
+	isAvro  bool
+	isStuck bool // what the session belongs into is null, and cannot be made
 }
 
 // node is a value and where it stands: a member of an object, an element of an array, or the whole.
@@ -23,11 +27,15 @@ type node struct {
 	first, next int32 // children in their order; 0: none, for node 0 is the whole
 	last        int32
 	kind        byte // the first byte of the value
+
+	// It has nothing but defaults: what the session belongs into may have been made so.
+	isDefault bool
 }
 
 // read takes a value apart and reports whether it is a JSON object that everybody reads alike.
 func (d *document) read(value []byte) bool {
 	d.text, d.nodes, d.depth = value, d.nodes[:0], 0
+	d.isAvro, d.isStuck = false, false
 	if !json.Valid(value) || !utf8.Valid(value) {
 		return false
 	}
@@ -181,6 +189,14 @@ type cut struct {
 	kids  map[string]*cut
 }
 
+// kid is the set below a name; nil: there is none.
+func (c *cut) kid(name string) *cut {
+	if c == nil {
+		return nil
+	}
+	return c.kids[name]
+}
+
 func (c *cut) add(p place) {
 	for _, name := range p {
 		if c.kids == nil {
@@ -192,6 +208,16 @@ func (c *cut) add(p place) {
 		c = c.kids[name]
 	}
 	c.whole = true
+}
+
+// covers reports whether a place is within one of the set.
+func (c *cut) covers(p place) bool {
+	for _, name := range p {
+		if c = c.kids[name]; c == nil || c.whole {
+			return c != nil
+		}
+	}
+	return false
 }
 
 // rest appends the document without what the cut names. All else stands with its bytes, but for
@@ -228,7 +254,7 @@ func (d *document) appendRest(b []byte, n *node, c *cut) ([]byte, bool) {
 			kept := len(b)
 			b = append(append(b, name...), ':')
 			var more bool
-			if b, more = d.appendRest(b, m, kid); !more {
+			if b, more = d.appendRest(b, m, kid); !more || m.isDefault {
 				b = b[:kept]
 				continue
 			}

@@ -18,11 +18,11 @@ func (p *pass) readAhead(ctx context.Context, l *lane) error {
 		l.ended = true
 		return nil
 	}
-	if p.f.Avro && len(r.Value) > 0 && r.Value[0] == 0 {
-		return fmt.Errorf("%s/%d@%d is Avro: only JSON can be audited", l.topic, p.number, r.Offset)
+	if err := p.f.learnEvent(ctx, r.Value); err != nil {
+		return fmt.Errorf("%s/%d@%d: %w", l.topic, p.number, r.Offset, err)
 	}
 	e := p.f.evaluate(r, &p.in)
-	in := &pending{lane: l, parts: p.partsOfRead(r, &p.in), fact: p.factOf(r, &e)}
+	in := &pending{lane: l, parts: p.partsOf(r, &p.in), fact: p.factOf(r, &e)}
 	in.sum = in.parts.sum()
 	in.mayBe = r.Offset >= l.frontier
 	l.more = l.more || in.mayBe
@@ -187,6 +187,11 @@ func (p *pass) nextVisit(ctx context.Context, l *lane) error {
 		if r == nil {
 			return nil
 		}
+		if p.f.VisitsAvro && p.f.VisitsSchema == "" {
+			if err := p.f.learn(ctx, r.Value); err != nil {
+				return fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+			}
+		}
 		v, err := p.f.parseVisit(r)
 		isFirst := l == p.lanes[0]
 		if err != nil && isFirst {
@@ -211,15 +216,16 @@ func (p *pass) nextVisit(ctx context.Context, l *lane) error {
 	}
 }
 
-// partsOf reads a value into a document and returns the checksums of its record.
-func (p *pass) partsOf(r *Record, d *document) parts {
-	if r.Value == nil || !d.read(r.Value) {
+// partsOfOutput reads a value into a document and returns the checksums of its record.
+func (p *pass) partsOfOutput(r *Record, d *document) parts {
+	if r.Value == nil || !p.f.readOutput(r.Value, d) {
 		d.nodes = d.nodes[:0]
 	}
-	return p.partsOfRead(r, d)
+	return p.partsOf(r, d)
 }
 
-func (p *pass) partsOfRead(r *Record, d *document) parts {
+// partsOf returns the checksums of a record, of whose value the document was made.
+func (p *pass) partsOf(r *Record, d *document) parts {
 	hash := func(b []byte) uint64 { return maphash.Bytes(p.seed, b) }
 	var made parts
 	b := appendCounted(p.buffer[:0], r.Value)
@@ -227,7 +233,14 @@ func (p *pass) partsOfRead(r *Record, d *document) parts {
 	made.rest = made.raw
 	if len(d.nodes) > 0 {
 		b = d.rest(b[:0], p.f.cut)
+		if d.isAvro {
+			b = append(b, formatAvro...) // what came as Avro goes as Avro
+		}
 		made.rest = hash(b)
+	}
+	made.plain = made.raw
+	if len(d.nodes) > 0 && d.isAvro && p.f.isRaw() {
+		made.plain = made.rest // the output has another schema, and readers have only that
 	}
 	b = appendCounted(b[:0], r.Key)
 	made.key = hash(b)

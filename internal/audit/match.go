@@ -19,6 +19,7 @@ type pass struct {
 	lanes    []*lane
 	output   Stream
 	outcomes map[deadPlace]*deadLetter
+	ranges   []deadRange
 	seed     maphash.Seed
 	bySum    map[uint64][]*pending
 	matched  *ring // sums that have come out
@@ -66,7 +67,7 @@ type pending struct {
 }
 
 // parts are checksums of what must not change.
-type parts struct{ key, timestamp, headers, rest, raw, plainHeaders uint64 }
+type parts struct{ key, timestamp, headers, rest, raw, plain, plainHeaders uint64 }
 
 func (p parts) sum() uint64 {
 	return p.key*31 ^ p.timestamp*37 ^ p.headers*41 ^ p.rest*43
@@ -172,7 +173,10 @@ func (p *pass) run(ctx context.Context) error {
 
 // take finds the record of the input that one of the output came of.
 func (p *pass) take(ctx context.Context, r *Record) error {
-	parts := p.partsOf(r, &p.out)
+	if err := p.f.learnOutput(ctx, r.Value); err != nil {
+		return fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	parts := p.partsOfOutput(r, &p.out)
 	sum := parts.sum()
 	for _, l := range p.lanes {
 		if len(l.queue) == 0 {
@@ -332,7 +336,7 @@ func (p *pass) met(in *pending, r *Record, got parts) {
 	case fateDropped:
 		p.find(CheckDropped, r, "has to be dropped, by the rules")
 	case fatePlain:
-		if got.raw != in.parts.raw {
+		if got.plain != in.parts.plain {
 			p.find(CheckPayload, r, "has to be left as it is")
 		}
 		if got.plainHeaders != in.parts.plainHeaders {
@@ -363,7 +367,7 @@ const isLost = "lost"
 // stamp reads the session's members of a record of the output.
 func (p *pass) stamp(in *pending, r *Record) {
 	p.in.nodes = p.in.nodes[:0]
-	if in.value != nil && !p.in.read(in.value) {
+	if in.value != nil && !p.f.readInput(in.value, &p.in) {
 		p.in.nodes = p.in.nodes[:0]
 	}
 	for _, wrong := range p.f.stamped(&p.in, &p.out, &in.fact.stamp) {

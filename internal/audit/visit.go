@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -86,7 +87,11 @@ type visitJSON struct {
 // parseVisit reads a record of the visits topic, and checks what can be seen of its form alone.
 func (f *form) parseVisit(r *Record) (*visit, error) {
 	var j visitJSON
-	if err := json.Unmarshal(r.Value, &j); err != nil {
+	value, err := f.visitText(r.Value)
+	if err == nil {
+		err = json.Unmarshal(value, &j)
+	}
+	if err != nil {
 		return nil, err
 	}
 	v := &visit{begins: j.Revision == 0}
@@ -94,7 +99,7 @@ func (f *form) parseVisit(r *Record) (*visit, error) {
 	if v.begins {
 		names = f.StartedNames
 	}
-	v.set(&j, r.TimestampMs)
+	f.setVisit(v, &j, r.TimestampMs)
 	key := v.uuid
 	if f.VisitKey == "anonymous_id" {
 		key = v.anonymous
@@ -118,7 +123,23 @@ func (f *form) parseVisit(r *Record) (*visit, error) {
 	return v, nil
 }
 
-func (v *visit) set(j *visitJSON, timestampMs int64) {
+// visitText is a record about a visit as JSON.
+func (f *form) visitText(value []byte) ([]byte, error) {
+	if !f.VisitsAvro {
+		return value, nil
+	}
+	s, b := f.books.visits, value
+	if s == nil {
+		s, b = f.named(value)
+	}
+	var d document
+	if !d.readAvro(s, b, nil, nil) {
+		return nil, errors.New("the record is not what the schema of visits says")
+	}
+	return d.text, nil
+}
+
+func (f *form) setVisit(v *visit, j *visitJSON, timestampMs int64) {
 	v.source, v.anonymous, v.topic = j.Source, j.AnonymousID, j.Origin.Topic
 	v.id, v.uuid, v.previous = idText(j.Session.ID), j.Session.UUID, idText(j.Session.PreviousID)
 	v.reason, v.into = j.Reason, idText(j.MergedInto)
@@ -131,7 +152,7 @@ func (v *visit) set(j *visitJSON, timestampMs int64) {
 	if j.Referrer != "" {
 		v.referrer = "referrer:" + j.Referrer
 	}
-	v.campaign, v.context = campaignJSON(j.Campaign), contextJSON(j.Context)
+	v.campaign, v.context = campaignJSON(j.Campaign), f.contextJSON(j.Context)
 	v.partition, v.decidedAt = j.Origin.Partition, j.Origin.DecidedAt
 	v.firstOffset, v.lastOffset = j.Origin.FirstOffset, j.Origin.LastOffset
 	v.index, v.revision = j.Session.Index, j.Revision
@@ -179,13 +200,13 @@ func campaignJSON(raw json.RawMessage) string {
 	return campaignText(members)
 }
 
-func contextJSON(raw json.RawMessage) string {
+func (f *form) contextJSON(raw json.RawMessage) string {
 	var d document
 	if !d.read(raw) {
 		return ""
 	}
 	members := map[string]string{}
-	flatten(&d, &d.nodes[0], "", members)
+	f.flatten(&d, &d.nodes[0], "", members)
 	return contextText(members)
 }
 
@@ -235,8 +256,12 @@ func (f *form) stamped(in, out *document, to *[fieldCount]string) (wrongs []stri
 // other places.
 func (f *form) placeFault(out *document, m *member, n *node, to *[fieldCount]string,
 	inSession bool) string {
+	other := m.other
+	if out.isAvro && other == "null" {
+		other = "" // what is null is as good as absent
+	}
 	switch {
-	case n == nil && m.field >= 0 && (to[m.field] != "" || inSession && m.other != ""):
+	case n == nil && m.field >= 0 && (to[m.field] != "" || inSession && other != ""):
 		return "is missing"
 	case n == nil:
 		return ""
@@ -255,12 +280,27 @@ func fieldText(d *document, n *node, field int) string {
 	switch {
 	case field == fieldCampaign:
 		return campaignJSON(d.raw(n))
+	case field == fieldStartedAt && d.isAvro:
+		return timeOf(d, n)
 	case n.kind == '"':
 		return string(d.content(n))
 	case n.kind == 'n' || n.kind == '{' || n.kind == '[':
 		return ""
 	}
 	return string(d.raw(n))
+}
+
+// timeOf is a time of ours in Avro, where it may have another type than we would give it.
+func timeOf(d *document, n *node) string {
+	ms, ok := parseTime(string(d.content(n)))
+	if isNumber(n.kind) {
+		long, err := strconv.ParseInt(string(d.raw(n)), 10, 64)
+		ms, ok = long, err == nil
+	}
+	if !ok {
+		return ""
+	}
+	return timeText(ms)
 }
 
 func contains(names []string, name string) bool {
@@ -274,28 +314,32 @@ func contains(names []string, name string) bool {
 
 // holds reports whether a value that copies another is what it has to be.
 func (c *copied) holds(in, out *document, inSession bool) bool {
-	want := ""
-	if own := in.find(c.place); own != nil {
-		want = string(in.raw(own))
-	}
+	want := copiedText(in, in.find(c.place))
 	if inSession {
 		if from := c.source(in); from != nil {
-			want = string(in.raw(from))
+			want = copiedText(in, from)
 		} else if c.other != "" {
 			want = c.other
 		}
 	}
-	got := ""
-	if n := out.find(c.place); n != nil {
-		got = string(out.raw(n))
+	got := copiedText(out, out.find(c.place))
+	if out.isAvro { // the field's type decides whether it is a text
+		return strings.Trim(got, `"`) == strings.Trim(want, `"`)
 	}
 	return got == want
+}
+
+func copiedText(d *document, n *node) string {
+	if n == nil {
+		return ""
+	}
+	return string(d.raw(n))
 }
 
 func (c *copied) source(in *document) *node {
 	for _, p := range c.from {
 		n := in.find(p)
-		if n == nil || n.kind == 'n' || n.kind == '{' || n.kind == '[' {
+		if n == nil || n.kind == 'n' || n.kind == '{' || n.kind == '[' || n.kind == opaque {
 			continue
 		}
 		if n.kind != '"' || !isBlank(in.raw(n)[1:n.end-n.start-1]) {

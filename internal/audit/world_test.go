@@ -36,6 +36,7 @@ type topicPartition struct {
 type world struct {
 	config    *config.Config
 	audit     audit.Config
+	avro      *avroEvents // nil: events are JSON
 	records   map[topicPartition][]audit.Record
 	starts    map[topicPartition]int64
 	committed map[topicPartition]int64
@@ -98,7 +99,7 @@ func (w *world) draw(t testing.TB, events int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &draw{w.random, places, map[string]int64{}, w.config.Session.Timeout.Milliseconds()}
+	d := &draw{w.random, places, map[string]int64{}, w.config.Session.Timeout.Milliseconds(), w.avro}
 	for i := range events {
 		w.now += int64(d.IntN(15_000))
 		if d.IntN(40) == 0 {
@@ -153,6 +154,7 @@ type draw struct {
 	places  map[string][]string
 	last    map[string]int64 // event time of each name
 	timeout int64
+	avro    *avroEvents
 }
 
 // time is that of an event: now, or late; and now and then just where a session ends.
@@ -197,6 +199,9 @@ func (d *draw) event(n int, name string, now int64) []byte {
 		}
 	}
 	e["properties"] = map[string]any{"n": n, "price": json.Number("1.50"), "text": "a<b>"}
+	if d.avro != nil && d.avro.takes(n) {
+		return d.avro.encode(n, e)
+	}
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(n%2 == 0)
@@ -243,6 +248,7 @@ func (w *world) run(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.avro.teach(t, w.config, codec)
 	store, err := state.Open("state", state.Options{
 		FS: vfs.NewCrashableMem(), Cache: 8 << 20, Due: processor.DueOf(rules),
 	})

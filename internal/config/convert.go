@@ -87,6 +87,9 @@ func (c *Config) Codec() (*schemas.Codec, error) {
 	return codec, nil
 }
 
+// InputSchema is the text of input.schema; empty: there is none.
+func (c *Config) InputSchema() string { return c.Input.schemaText }
+
 // CodecConfig is what the codec is made of.
 func (c *Config) CodecConfig() (schemas.Config, error) {
 	profile, err := c.loadProfile()

@@ -27,7 +27,7 @@ func From(c *config.Config) (audit.Config, error) {
 			DeadLetters: c.DeadLetters.Topic,
 		},
 		Paths: map[string][]string{}, Remove: profile.Remove, Fields: fields(c.Output.Fields),
-		Headers: c.Output.Headers, Avro: c.Registry.URL != "", VisitKey: c.Visits.Key,
+		Headers: c.Output.Headers, VisitKey: c.Visits.Key,
 		Started:      c.Visits.Started,
 		StartedNames: names(profile.Visits.Started, "Visit Started"),
 		EndNames:     names(profile.Visits.Ended, "Visit Ended"),
@@ -55,6 +55,9 @@ func From(c *config.Config) (audit.Config, error) {
 	}
 	for reason, policy := range c.DeadLetters.On {
 		a.DeadLetterPolicies[reason] = string(policy)
+	}
+	if err := avro(&a, c, codec); err != nil {
+		return a, err
 	}
 	err = sessions(&a, c)
 	return a, err
