@@ -2,7 +2,7 @@ package schemas
 
 import (
 	"encoding/binary"
-	"errors"
+	"fmt"
 )
 
 // Length returns how many bytes the event takes that b begins with: where the next one begins. The
@@ -10,12 +10,32 @@ import (
 func (p *AvroProgram) Length(b []byte) (int, error) {
 	rest, ok := avroSkip(p.input, b)
 	if !ok {
-		return 0, errNoEvent
+		place, at := avroBroken(p.input, b)
+		return 0, fmt.Errorf("the bytes are no event of the schema: %s, at byte %d of it",
+			place, len(b)-len(at))
 	}
 	return len(b) - len(rest), nil
 }
 
-var errNoEvent = errors.New("the bytes are no event of the schema")
+// avroBroken finds the field of a record that is not there, and where it would begin.
+func avroBroken(t *avroType, b []byte) (place string, at []byte) {
+	for i := range t.fields {
+		f := &t.fields[i]
+		rest, ok := avroSkip(f.typ, b)
+		if ok {
+			b = rest
+			continue
+		}
+		place = f.name
+		if f.typ.kind == avroRecord {
+			var inner string
+			inner, b = avroBroken(f.typ, b)
+			place += "." + inner
+		}
+		break
+	}
+	return place, b
+}
 
 // avroSkip returns what is behind a value. It takes no byte for granted, and no text for text.
 func avroSkip(t *avroType, b []byte) (rest []byte, ok bool) {

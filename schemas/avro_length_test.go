@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -156,5 +157,20 @@ func TestVisitFacts_AreThoseOfTheVisit(t *testing.T) {
 		if merged == 0 {
 			t.Errorf("%v: none was merged", format)
 		}
+	}
+}
+
+func TestLength_NamesTheFieldThatIsBroken(t *testing.T) {
+	_, p, reference := lengthsProgram(t)
+	event := lengthsEvent(rand.New(rand.NewPCG(5, 6)))
+	event["r"] = map[string]any{"s": "text"}
+	b, err := reference.BinaryFromNative(nil, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Length(b[:len(b)-1])
+	want := fmt.Sprintf("r.s, at byte %d of it", len(b)-len("\x08text"))
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want one with %q", err, want)
 	}
 }

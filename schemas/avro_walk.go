@@ -384,7 +384,7 @@ func (w *avroWalker) block(b []byte, i int) (count int64, end, behind int) {
 		end = i + int(size)
 	}
 	// No item takes less than a byte.
-	if count < 0 || count > int64(len(b)-i) || count > avroBlockItemsMax {
+	if count < 0 || count > int64(len(b)-i) {
 		return 0, 0, w.fail(start, avroFaultCount)
 	}
 	return count, end, i

@@ -83,11 +83,12 @@ func (a *app) stamp(ctx context.Context, o *stampOptions) error {
 		err = s.run(ctx, inputs)
 		s.progress.end()
 	}
-	if err := errors.Join(err, s.close()); err != nil {
+	err = errors.Join(err, s.close())
+	if err != nil && !s.damaged {
 		return err
 	}
 	s.report.count(&s.engine.task.Stats)
-	if err := s.report.write(a.stderr, o); err != nil {
+	if err := errors.Join(err, s.report.write(a.stderr, o)); err != nil {
 		return err
 	}
 	if dead := s.report.DeadLetters; o.strict && dead > 0 {

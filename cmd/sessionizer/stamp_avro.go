@@ -88,7 +88,7 @@ func (s *stamper) readContainer(in io.Reader) error {
 	})
 	s.bytes += r.Read()
 	if fault := (unreadable{}); errors.As(err, &fault) {
-		err = s.readError(fault.error)
+		err, s.damaged = s.readError(fault.error), true
 	}
 	return err
 }
@@ -151,7 +151,7 @@ func eachEvent(r *ocf.Reader, p *schemas.AvroProgram, take func(value []byte) er
 			data = data[n:]
 		}
 		if len(data) > 0 {
-			return unreadable{b.Damaged(fmt.Errorf("%d bytes behind its last event", len(data)))}
+			return unreadable{b.Damaged(fmt.Errorf("%s behind its last event", counted(len(data), "byte")))}
 		}
 	}
 }

@@ -367,7 +367,7 @@ func TestStampAvro_ADamagedBlockIsNamed(t *testing.T) {
 		write(t, ".", "broken.avro", c.file)
 		r := sessionizer(t, "", "stamp", "broken.avro")
 		if r.code != exitFailed || !strings.Contains(r.stderr, "read broken.avro: block") ||
-			!strings.Contains(r.stderr, c.stderr) {
+			!strings.Contains(r.stderr, c.stderr) || !strings.Contains(r.stderr, "stamped   ") {
 			t.Errorf("%s: code %d, %s", name, r.code, r.stderr)
 		}
 		_, _, got := readContainer(t, r.stdout)

@@ -44,6 +44,7 @@ type stamper struct {
 	again    *os.File // the same file, to read a place a second time; nil: it has only one time
 	line     int64    // in this file, 1-based
 	record   kgo.Record
+	damaged  bool // a container ended in what cannot be read
 	isBad    bool // the line in hand cannot be processed
 	buffer   []byte
 	canceled func() error // asked where much is read at once

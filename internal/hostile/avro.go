@@ -96,7 +96,7 @@ func AvroValues(at time.Time) []AvroValue {
 	})
 	add("limit", "TooLarge", func(e *avroEvent) { e.blob = sized(strings.Repeat("b", limitRecord)) })
 	add("", "ManyItems", func(e *avroEvent) {
-		e.tags = long(mega) + strings.Repeat("\x00", mega) + "\x00"
+		e.tags = long(mega+1) + strings.Repeat("\x00", mega+1) + "\x00"
 	})
 	add("", "ManyBlocks", func(e *avroEvent) { e.tags = strings.Repeat("\x02\x00", mega/4) + "\x00" })
 	add("", "ManySizedBlocks", func(e *avroEvent) {

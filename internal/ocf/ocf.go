@@ -71,7 +71,8 @@ func newCompressor(name string) (c *compressor, err error) {
 	return c, err
 }
 
-// expand appends what a block held before it was compressed.
+// expand returns what a block held before it was compressed: in dst if there is room, or the block
+// itself.
 func (c *compressor) expand(dst, block []byte) ([]byte, error) {
 	switch c.name {
 	case "deflate":
@@ -85,10 +86,10 @@ func (c *compressor) expand(dst, block []byte) ([]byte, error) {
 		}
 		return out, err
 	}
-	return append(dst, block...), nil
+	return block, nil
 }
 
-// compress appends a block compressed.
+// compress returns a block compressed, in dst if there is room, or the block itself.
 func (c *compressor) compress(dst, block []byte) ([]byte, error) {
 	switch c.name {
 	case "deflate":
@@ -101,7 +102,7 @@ func (c *compressor) compress(dst, block []byte) ([]byte, error) {
 	case "zstandard":
 		return c.encoder.EncodeAll(block, dst), nil
 	}
-	return append(dst, block...), nil
+	return block, nil
 }
 
 // close ends what a codec may have running.
@@ -113,15 +114,29 @@ func (c *compressor) close() {
 
 var errTooLarge = fmt.Errorf("it is larger than %d bytes", BlockBytesMax)
 
-// inflate reads no further than a block may be large.
+// inflate reads no further than a block may be large. It reads twice: first how much there is,
+// which takes no memory, and then that into memory of this size.
 func (c *compressor) inflate(dst, block []byte) ([]byte, error) {
 	in := flate.NewReader(&bytesReader{block})
-	w := appender{dst}
-	n, err := io.Copy(&w, io.LimitReader(in, BlockBytesMax+1))
+	n, err := io.Copy(io.Discard, io.LimitReader(in, BlockBytesMax+1))
 	if err == nil && n > BlockBytesMax {
 		err = errTooLarge
 	}
-	return w.to, errors.Join(err, in.Close())
+	if err = errors.Join(err, in.Close()); err != nil {
+		return nil, err
+	}
+	in = flate.NewReader(&bytesReader{block})
+	dst = roomOf(dst, n)[:n]
+	_, err = io.ReadFull(in, dst)
+	return dst, errors.Join(err, in.Close())
+}
+
+// roomOf is a buffer with room for n bytes: b, or one of just that size.
+func roomOf(b []byte, n int64) []byte {
+	if int64(cap(b)) >= n {
+		return b[:0]
+	}
+	return make([]byte, 0, n)
 }
 
 type appender struct{ to []byte }
@@ -171,18 +186,18 @@ func expandSnappy(dst, block []byte) ([]byte, error) {
 	if n > 32*len(packed)+64 {
 		return nil, fmt.Errorf("%d bytes cannot hold the %d that they claim", len(packed), n)
 	}
-	out, err := s2.Decode(nil, packed)
+	out, err := s2.Decode(roomOf(dst, int64(n))[:n], packed)
 	if err != nil {
 		return nil, err
 	}
 	if checksum(out) != [checksumBytes]byte(sum) {
 		return nil, errors.New("its checksum does not fit")
 	}
-	return append(dst, out...), nil
+	return out, nil
 }
 
 func compressSnappy(dst, block []byte) []byte {
-	dst = append(dst, s2.EncodeSnappy(nil, block)...)
 	sum := checksum(block)
+	dst = s2.EncodeSnappy(dst[:cap(dst)], block)
 	return append(dst, sum[:]...)
 }

@@ -226,12 +226,12 @@ func TestReader_AllocatesForNoClaim(t *testing.T) {
 	}{
 		"a size that is not there": {forged("null", 1, BlockBytesMax, nil), "ends in it", 2 << 20},
 		"a size beyond the limit":  {forged("null", 1, 1<<40, nil), "want at most", 2 << 20},
-		"a negative size":          {forged("null", 1, -1, nil), "want at most", 2 << 20},
+		"a negative size":          {forged("null", 1, -1, nil), "neither is negative", 2 << 20},
 		"a negative count":         {forged("null", -1, 1, []byte{0}), "-1 objects", 2 << 20},
 		"a count of nothing":       {forged("null", 1<<62, 1, []byte{0}), "cannot be so many", 2 << 20},
 		"snappy that claims":       {forged("snappy", 1, 13, snappy), "expand it", 2 << 20},
 		"a bomb of deflate": {forged("deflate", 1, int64(len(bombs["deflate"])), bombs["deflate"]),
-			"larger than", 6 * BlockBytesMax},
+			"larger than", 2 << 20},
 		"a bomb of zstandard": {forged("zstandard", 1, int64(len(bombs["zstandard"])),
 			bombs["zstandard"]), "larger than", 6 * BlockBytesMax},
 		"another codec": {forged("xz", 1, 1, []byte{0}), `its codec is "xz"`, 2 << 20},
@@ -249,6 +249,34 @@ func TestReader_AllocatesForNoClaim(t *testing.T) {
 		}
 		if room := after.TotalAlloc - before.TotalAlloc; room > c.room {
 			t.Errorf("%s: %d bytes allocated", name, room)
+		}
+	}
+}
+
+// What is read into grows to the size of the block and no further, and is there once.
+func TestReader_ALargeBlockIsHeldOnce(t *testing.T) {
+	const size = 16<<20 + 1
+	for codec, most := range map[string]uint64{
+		"null": 4 * size, "deflate": 2 * size, "snappy": 2 * size,
+	} {
+		c, err := newCompressor(codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed, err := c.compress(nil, make([]byte, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := forged(codec, 1, int64(len(packed)), packed)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r, err := NewReader(bytes.NewReader(file))
+		if err == nil {
+			_, err = r.Next()
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; err != nil || took > most+1<<20 {
+			t.Errorf("%s: %v, %d bytes allocated for a block of %d", codec, err, took, size)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package ocf
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -164,7 +163,11 @@ func (r *Reader) next() (b Block, err error) {
 	if err != nil {
 		return b, err
 	}
-	if b.Count < 0 || size < 0 || size > BlockBytesMax {
+	if b.Count < 0 || size < 0 {
+		return b, damaged("%d objects in %d bytes: neither is negative: the block is damaged, or it "+
+			"is no block and follows the last one", b.Count, size)
+	}
+	if size > BlockBytesMax {
 		return b, damaged("%d objects in %d bytes: want at most %d bytes", b.Count, size, BlockBytesMax)
 	}
 	if r.raw, err = r.take(r.raw[:0], size); err != nil {
@@ -199,12 +202,22 @@ func (r *Reader) bytes() ([]byte, error) {
 	return r.take(nil, n)
 }
 
-// take appends bytes. Room is made as they come.
+// take reads so many bytes into dst, which is empty. Room is made as they come: twice what is
+// there, at most what is asked.
 func (r *Reader) take(dst []byte, n int64) ([]byte, error) {
-	w := bytes.NewBuffer(dst)
-	copied, err := io.CopyN(w, r.in, n)
-	r.read += copied
-	return w.Bytes(), err
+	const first = 64 << 10
+	for int64(len(dst)) < n {
+		if len(dst) == cap(dst) {
+			room := min(n, max(first, 2*int64(cap(dst))))
+			dst = append(make([]byte, 0, room), dst...)
+		}
+		part := dst[len(dst):min(int64(cap(dst)), n)]
+		if err := r.fill(part); err != nil {
+			return dst, err
+		}
+		dst = dst[:len(dst)+len(part)]
+	}
+	return dst, nil
 }
 
 func (r *Reader) fill(b []byte) error {

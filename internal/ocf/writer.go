@@ -41,6 +41,13 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 
 // Append adds an object, in Avro's binary encoding.
 func (w *Writer) Append(object []byte) error {
+	// A large object is a block by itself, which is not copied.
+	if len(object) >= blockBytes {
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		return w.write(1, object)
+	}
 	w.block = append(w.block, object...)
 	w.count++
 	if len(w.block) < blockBytes {
@@ -54,14 +61,22 @@ func (w *Writer) Flush() error {
 	if w.count == 0 {
 		return nil
 	}
-	packed, err := w.codec.compress(w.out[:0], w.block)
+	err := w.write(w.count, w.block)
+	w.count, w.block = 0, w.block[:0]
+	return err
+}
+
+// write writes a block of so many objects.
+func (w *Writer) write(count int64, block []byte) error {
+	packed, err := w.codec.compress(w.out[:0], block)
 	if err != nil {
 		return err
 	}
-	w.out = packed
-	head := binary.AppendVarint(nil, w.count)
+	if w.codec.name != "null" && cap(packed) <= 4*blockBytes {
+		w.out = packed // what a large one took is not kept
+	}
+	head := binary.AppendVarint(nil, count)
 	head = binary.AppendVarint(head, int64(len(packed)))
-	w.count, w.block = 0, w.block[:0]
 	for _, b := range [][]byte{head, packed, w.sync[:]} {
 		if _, err := w.w.Write(b); err != nil {
 			return err
