@@ -14,12 +14,14 @@ func (l *lane) begin(ctx context.Context) error {
 	c := l.host.cfg
 	l.parts, l.open, l.dirty = map[tp]*part{}, false, false
 	l.held, l.asideBytes, l.full, l.fullSince = nil, 0, false, time.Time{}
-	l.asided, l.rest = 0, rest{}
 	l.calls = newCalls()
 	l.failed = &failures{}
 	l.unsettled.Store(true)
 	clientCtx, kill := context.WithCancel(context.Background())
 	l.kill = kill
+	if l.inflater != nil {
+		l.asided += l.inflater.served.Load() // what is to be given back outlives the client
+	}
 	var err error
 	if l.inflater, err = newInflater(c.batchBytes()); err != nil {
 		return &StopError{What: "make the client of lane " + l.txn, Cause: err}
