@@ -54,6 +54,8 @@ type avroCompiler struct {
 	kept   bool // a later element: session members are not written
 	listed bool // inside of an array that session members belong into
 	held   bool // inside of a member that is ours
+	// What is compiled may have to be made: it is null in an event, or its array is empty.
+	makeable bool
 }
 
 // avroPlace is a compiled value.

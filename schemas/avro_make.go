@@ -42,7 +42,7 @@ func (k *avroCompiler) makeObject(e *edge, at string) (avroWrite, *avroType, err
 		if err != nil {
 			return w, t, err
 		}
-		w.add(part)
+		w.parts = append(w.parts, part)
 		t.fields = append(t.fields, field)
 	}
 	return w, t, nil
@@ -83,7 +83,7 @@ func (k *avroCompiler) makeContainer(id int) (avroWrite, *avroType, error) {
 		if err != nil {
 			return w, t, err
 		}
-		w.add(part)
+		w.parts = append(w.parts, part)
 		t.fields = append(t.fields, newAvroField(name, typ, k.docOf(kid)))
 	}
 	return w, t, nil

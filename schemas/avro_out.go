@@ -13,6 +13,8 @@ import (
 //     elements, which keep their values; so do copies.
 //   - A field that is removed is null where it may be; else it goes.
 //   - What is absent is the last in its record, with null for its default.
+//   - Another field keeps its type, but where its record may have to be made and it could say
+//     nothing there: that becomes [T, "null"].
 //
 // An output's own schema is its output again.
 
@@ -43,28 +45,11 @@ func isOnlyNull(t *avroType) bool {
 	return t.kind == avroNull || len(t.branches) == 1 && t.branches[0].kind == avroNull
 }
 
-// constant is what a field has where the record around it is made.
-func constant(f *avroField, at string) avroWrite {
-	if null, ok := nullIndex(f.typ); ok {
-		return avroWrite{null: null}
-	}
-	if value, ok := f.props["default"]; ok {
-		if encoded, ok := appendDefault([]byte{}, f.typ, value); ok {
-			return avroWrite{null: encoded}
-		}
-	}
-	return avroWrite{why: inside(at, f.name) + " has neither null nor a default: the record around " +
-		"it cannot be made for the session"}
-}
-
 func inside(at, name string) string { return strings.TrimPrefix(at+"."+name, ".") }
 
 // act adds an action and returns its number.
 func (k *avroCompiler) act(a avroAction) int32 {
 	a.kept, a.held = k.kept, k.held
-	if a.kept {
-		a.why = ""
-	}
 	k.p.actions = append(k.p.actions, a)
 	return int32(len(k.p.actions) - 1)
 }
@@ -86,7 +71,7 @@ func (k *avroCompiler) record(t *avroType, note, own int, at string) (avroPlace,
 		pl.ops = appendOps(pl.ops, fp.ops)
 		if !fp.gone {
 			fields = append(fields, fp.field)
-			pl.made.add(fp.made)
+			pl.made.parts = append(pl.made.parts, fp.made)
 		}
 	}
 	var parts []avroWrite
@@ -104,7 +89,7 @@ func (k *avroCompiler) record(t *avroType, note, own int, at string) (avroPlace,
 			return pl, err
 		}
 		parts = append(parts, w)
-		pl.made.add(w)
+		pl.made.parts = append(pl.made.parts, w)
 		fields = append(fields, newAvroField(name, out, k.docOf(id)))
 	}
 	pl.ops = k.end(pl.ops, parts)
@@ -118,14 +103,6 @@ func (k *avroCompiler) end(ops []avroOp, parts []avroWrite) []avroOp {
 		return ops
 	}
 	return append(ops, avroOp{code: opEdit, n: k.act(avroAction{kind: actEnd, parts: parts})})
-}
-
-// add adds a field to what is written of a record.
-func (w *avroWrite) add(part avroWrite) {
-	w.parts = append(w.parts, part)
-	if w.why == "" {
-		w.why = part.why
-	}
 }
 
 // withFields returns a record with other fields; the same one, if they are the same.
@@ -145,6 +122,9 @@ func newAvroField(name string, t *avroType, doc string) avroField {
 		"default": nil}}
 }
 
+// avroTypeWords are what a field may say of its type.
+var avroTypeWords = []string{"logicalType", "precision", "scale", "pattern"}
+
 // withType gives a field another type.
 func (f *avroField) withType(t *avroType, doc string) avroField {
 	if t == f.typ {
@@ -155,7 +135,7 @@ func (f *avroField) withType(t *avroType, doc string) avroField {
 		props["default"] = nil
 	}
 	// What belongs to the type, where that was a word beside the name.
-	for _, name := range []string{"logicalType", "precision", "scale", "pattern"} {
+	for _, name := range avroTypeWords {
 		delete(props, name)
 	}
 	if props["doc"] == nil && doc != "" {
@@ -171,7 +151,7 @@ func (k *avroCompiler) field(f *avroField, note, own int, at string) (avroFieldP
 	case own >= 0 && k.c.trie[own].owned:
 		return k.owned(f, note, own, at2)
 	case own < 0 || !k.c.trie[own].inner:
-		return avroFieldPlace{ops: k.plain(f.typ, note, true), field: *f, made: constant(f, at)}, nil
+		return k.beside(f, k.plain(f.typ, note, true)), nil
 	case !isOnlyNull(f.typ):
 		pl, err := k.container(f.typ, note, own, at2)
 		if err != nil {
@@ -181,7 +161,7 @@ func (k *avroCompiler) field(f *avroField, note, own int, at string) (avroFieldP
 		field.typ = pl.out
 		return avroFieldPlace{ops: pl.ops, field: field, made: pl.made}, nil
 	case k.c.wants[own] == 0:
-		return avroFieldPlace{ops: k.skip(f.typ), field: *f, made: constant(f, at)}, nil
+		return k.beside(f, k.skip(f.typ)), nil
 	}
 	w, out, err := k.make(own)
 	action := k.act(avroAction{kind: actMake, write: w})
@@ -225,11 +205,14 @@ func (k *avroCompiler) union(t *avroType, note, own int, at string, kind avroKin
 	out := *t
 	out.branches = slices.Clone(t.branches)
 	index, null := -1, t.nullBranch()
+	makeable := k.makeable && null < 0 || null >= 0 && k.c.wants[own] != 0
+	defer func(was bool) { k.makeable = was }(k.makeable)
 	for i, b := range t.branches {
 		if b.kind != kind {
 			many[i] = k.plain(b, note, true)
 			continue
 		}
+		k.makeable = makeable && index < 0 // the first one is what is made
 		branch, err := k.container(b, note, own, at)
 		if err != nil {
 			return pl, err
@@ -244,7 +227,7 @@ func (k *avroCompiler) union(t *avroType, note, own int, at string, kind avroKin
 	if null >= 0 {
 		pl.made.null, pl.made.always = zigzag(null), false
 		if k.c.wants[own] != 0 {
-			action := avroAction{kind: actMake, write: pl.made, why: first.why}
+			action := avroAction{kind: actMake, write: pl.made}
 			many[null] = []avroOp{{code: opNullEdit, n: k.act(action)}}
 		}
 	} else {
@@ -259,9 +242,9 @@ func (k *avroCompiler) union(t *avroType, note, own int, at string, kind avroKin
 
 // array compiles an array that session members belong into: into its first element.
 func (k *avroCompiler) array(t *avroType, note, own int, at string) (avroPlace, error) {
-	element, kept, listed := k.element(own, 0), k.kept, k.listed
-	k.listed = true
-	defer func() { k.kept, k.listed = kept, listed }()
+	element, kept, listed, makeable := k.element(own, 0), k.kept, k.listed, k.makeable
+	k.listed, k.makeable = true, k.c.wants[own] != 0
+	defer func() { k.kept, k.listed, k.makeable = kept, listed, makeable }()
 	compile := func(at2 int) (avroPlace, error) {
 		return k.container(t.items, k.element(note, at2), element, at+".0")
 	}
@@ -275,11 +258,7 @@ func (k *avroCompiler) array(t *avroType, note, own int, at string) (avroPlace, 
 	w.head = append(zigzag(1), w.head...)
 	w.tail = append(slices.Clone(w.tail), 0)
 	op.n = k.act(avroAction{kind: actBlock})
-	empty := avroAction{kind: actEmpty, write: w}
-	if w.wants != 0 {
-		empty.why = w.why
-	}
-	k.act(empty)
+	k.act(avroAction{kind: actEmpty, write: w})
 	op.many = [][]avroOp{first.ops}
 	k.kept = true
 	later, err := compile(avroPlacesMax) // of a position that nobody asks for

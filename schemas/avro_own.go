@@ -38,7 +38,6 @@ type avroValue struct {
 	typ   *avroType // where the field's own does not hold it
 	holds func(t *avroType) avroEnc
 	parts []avroWrite
-	why   string
 }
 
 func (k *avroCompiler) valueOf(f field, wants fieldSet, other, doc string) avroValue {
@@ -48,7 +47,7 @@ func (k *avroCompiler) valueOf(f field, wants fieldSet, other, doc string) avroV
 
 // write makes the write of a value into a type, at an index of its branches (-1: it is no union).
 func (v *avroValue) write(t *avroType, index int, at string) (avroWrite, error) {
-	w := avroWrite{wants: v.wants, field: v.field, copy: v.copy, parts: v.parts, why: v.why}
+	w := avroWrite{wants: v.wants, field: v.field, copy: v.copy, parts: v.parts}
 	branch := t
 	if index >= 0 {
 		branch, w.head = t.branches[index], zigzag(index)
@@ -116,6 +115,13 @@ func headsOf(t *avroType, by int) [][]byte {
 func (k *avroCompiler) written(f *avroField, ops []avroOp, v avroValue, at string,
 ) (avroFieldPlace, error) {
 	a := avroAction{kind: actValue, isUnion: f.typ.kind == avroUnion, stays: v.copy != nil}
+	if v.copy != nil && v.other == "" && k.makeable && constant(f).null == nil {
+		if !a.isUnion {
+			a.heads = headsOf(f.typ, 0)
+		}
+		changed := f.orNull() // there may be nothing to copy
+		f = &changed
+	}
 	out, index, err := k.target(f.typ, &v, &a, at)
 	if err != nil {
 		return avroFieldPlace{}, err
@@ -124,12 +130,8 @@ func (k *avroCompiler) written(f *avroField, ops []avroOp, v avroValue, at strin
 		return avroFieldPlace{}, err
 	}
 	fp := avroFieldPlace{field: f.withType(out, v.doc), made: a.write}
-	if fp.made.null == nil { // a copy, which is not removed: it has a value where it is made, or must
-		made := constant(&fp.field, at)
-		fp.made.null = made.null
-		if fp.made.always = len(fp.made.other) > 0; !fp.made.always {
-			fp.made.why = made.why
-		}
+	if fp.made.null == nil { // a copy, which is not removed
+		fp.made.null, fp.made.always = constant(&fp.field).null, len(fp.made.other) > 0
 	}
 	fp.ops = []avroOp{{code: opEdit, n: k.act(a), sub: ops}}
 	return fp, nil
@@ -250,7 +252,7 @@ func (k *avroCompiler) object(t *avroType, note int, e *edge, at string) (avroPl
 		pl.ops = appendOps(pl.ops, fp.ops)
 		if !fp.gone {
 			fields = append(fields, fp.field)
-			pl.made.add(fp.made)
+			pl.made.parts = append(pl.made.parts, fp.made)
 		}
 	}
 	var parts []avroWrite
@@ -264,7 +266,7 @@ func (k *avroCompiler) object(t *avroType, note int, e *edge, at string) (avroPl
 			return pl, err
 		}
 		parts = append(parts, w)
-		pl.made.add(w)
+		pl.made.parts = append(pl.made.parts, w)
 		fields = append(fields, field)
 	}
 	pl.ops = k.end(pl.ops, parts)

@@ -13,6 +13,17 @@ import (
 // is read and written is there in every form: absent, null, another type, inside of unions, arrays
 // and maps.
 
+// nestedProfile writes into records and arrays inside of others.
+func nestedProfile() Profile {
+	return Profile{Name: "nested",
+		Paths: map[string]PathList{"anonymous_id": {"a", "p.e.0.user"}, "session_id": {"p.q.sid"},
+			"timestamp": {"p.at"}},
+		Write: []Write{{Path: "p.q.sid", Value: "id"}, {Path: "p.e.0.s.n", Value: "index"},
+			{Path: "p.e.0.key", Copy: PathList{"p.e.0.key", "p.q.other", "a"}}},
+		Remove: []string{"p.old", "p.r.old", "p.e.0.t.old"},
+	}
+}
+
 type avroGenerator struct {
 	*rand.Rand
 	c     *Codec

@@ -73,10 +73,5 @@ func (c *Codec) scanAvro(value []byte, rec Record, sc *Scanned) *BadInput {
 		return bad(Malformed, "%s at byte %d", w.fault, w.at)
 	}
 	sc.see(p, value)
-	for i := range w.edits {
-		if action := &p.actions[w.edits[i].action]; action.why != "" {
-			return bad(BadContext, "%s", action.why)
-		}
-	}
 	return c.scanEvent(a.view, rec, sc)
 }

@@ -124,20 +124,6 @@ func TestAvroOutput_TellsTypesOfOneNameApart(t *testing.T) {
 	}
 }
 
-func TestAvroScan_NullContextThatCannotBeMade(t *testing.T) {
-	schema := recordOf("E", `{"name":"anonymousId","type":"string"},`+
-		nullableField("context", recordOf("Context", `{"name":"x","type":"string"}`)))
-	c, _, err := compileAvro(t, "krenalis", schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sc Scanned
-	bad := c.Scan(append(appendFrame(nil, 7), "\x02a\x00"...), benchRecord, &sc)
-	if bad == nil || bad.Reason != BadContext || !strings.Contains(bad.Message, "context.x") {
-		t.Errorf("got %v", bad)
-	}
-}
-
 func TestAvroScan_Frames(t *testing.T) {
 	c, p, err := compileAvro(t, "krenalis", recordOf("E", `{"name":"anonymousId","type":"string"}`))
 	if err != nil {

@@ -15,7 +15,6 @@ type avroWrite struct {
 	null   []byte
 	head   []byte // in front of the value: the index of its branch, the count of an array's block
 	tail   []byte // behind it: the end of an array
-	why    string // why it cannot be made; empty: it can
 
 	enc   avroEnc
 	parts []avroWrite // encRecord: the fields
@@ -52,9 +51,8 @@ type avroAction struct {
 	// A value that is not written stays as it is, and is not null: it says whose a session is.
 	stays bool
 
-	kept bool   // the element is a later one: what is there stays
-	held bool   // a member is around that is ours: only where that is kept this has to be done
-	why  string // the event is bad input
+	kept bool // the element is a later one: what is there stays
+	held bool // a member is around that is ours: only where that is kept this has to be done
 }
 
 type avroActionKind uint8
