@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -68,7 +69,8 @@ func (c *Client) isVersion(
 
 // unlisted is the answer that a schema is not there, where its subject is.
 func unlisted(err error) error {
-	if e, ok := err.(*Error); ok {
+	var e *Error
+	if errors.As(err, &e) {
 		e.Kind = Unlisted
 	}
 	return err
