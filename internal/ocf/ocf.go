@@ -122,7 +122,7 @@ func (c *compressor) inflate(dst, block []byte) ([]byte, error) {
 	if err == nil && n > BlockBytesMax {
 		err = errTooLarge
 	}
-	if err = errors.Join(err, in.Close()); err != nil {
+	if err := errors.Join(err, in.Close()); err != nil {
 		return nil, err
 	}
 	in = flate.NewReader(&bytesReader{block})
