@@ -133,7 +133,7 @@ func letterOfNative(x map[string]any) letterJSON {
 			place["offset"].(int64)},
 	}
 	l.Key, l.KeyBase64 = textOrBase64(branch[[]byte](x["key"]))
-	l.Original, l.OriginalBase64 = textOrBase64(x["original"].([]byte))
+	l.Original, l.OriginalBase64 = originalOrBase64(x["original"].([]byte))
 	for _, item := range x["headers"].([]any) {
 		from := item.(map[string]any)
 		h := headerJSON{Key: from["key"].(string)}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sessionizer/internal/dlq"
+	"sessionizer/schemas"
 	"sessionizer/session"
 )
 
@@ -218,7 +219,7 @@ func shownLetter(l *dlq.Letter, isRedriven bool) *letterJSON {
 		Attempts:  l.Attempts, Redriven: isRedriven, DeadLetter: placeJSON(l.At),
 	}
 	x.Key, x.KeyBase64 = textOrBase64(l.Record.Key)
-	x.Original, x.OriginalBase64 = textOrBase64(append([]byte{}, l.Record.Value...))
+	x.Original, x.OriginalBase64 = originalOrBase64(append([]byte{}, l.Record.Value...))
 	for _, h := range l.Headers {
 		header := headerJSON{Key: h.Key}
 		text, base64 := textOrBase64(h.Value)
@@ -269,6 +270,15 @@ func textOrBase64(b []byte) (*string, string) {
 	}
 	text := string(b)
 	return &text, ""
+}
+
+// originalOrBase64 is textOrBase64 of an event, as the dead letters of files have it: one of control
+// characters is in Base64.
+func originalOrBase64(b []byte) (*string, string) {
+	if schemas.IsOriginalText(int64(len(b)), schemas.EscapedBytes(b)) {
+		return textOrBase64(b)
+	}
+	return nil, base64.StdEncoding.EncodeToString(b)
 }
 
 // sum adds up counts.

@@ -520,3 +520,12 @@ func TestDLQShow_IsAsDocumented(t *testing.T) {
 		t.Errorf("the document has\n%s\nand it is\n%s", shown, r.stdout)
 	}
 }
+
+func TestDLQShow_AnOriginalOfControlCharactersIsInBase64(t *testing.T) {
+	for text, isText := range map[string]bool{"": true, "a\n": true, `{"a":"\"\""}`: true, "\x00\x00": false} {
+		as, in := originalOrBase64([]byte(text))
+		if isText != (as != nil && *as == text && in == "") || !isText && in == "" {
+			t.Errorf("%q: %v %q", text, as, in)
+		}
+	}
+}
