@@ -272,7 +272,7 @@ func textOrBase64(b []byte) (*string, string) {
 	return &text, ""
 }
 
-// originalOrBase64 is textOrBase64 of an event, as the dead letters of files have it: one of control
+// originalOrBase64 is textOrBase64 of an event. As in the dead letters of files, one of control
 // characters is in Base64.
 func originalOrBase64(b []byte) (*string, string) {
 	if schemas.IsOriginalText(int64(len(b)), schemas.EscapedBytes(b)) {
