@@ -50,11 +50,11 @@ func TestCampaign_DiskFull(t *testing.T) {
 	c.took("from the last commit to the exit", time.Since(last))
 	proc.ends(t, drainWithin, 1, "no space left on device", c.p.stateDir("one"))
 	c.fault("disk full")
-	at := c.settled(t)
+	at := c.settled(t, "one")
 	again := c.p.run(t, "one")
 	again.ends(t, drainWithin, 1, "no space left on device")
 	c.fault("disk full")
-	t.Logf("it ended at %v, and at %v", at, c.settled(t))
+	t.Logf("it ended at %v, and at %v", at, c.settled(t, "one"))
 	err = syscall.Mount("tmpfs", c.p.stateDir("one"), "tmpfs", syscall.MS_REMOUNT, "size=512m")
 	if err != nil {
 		t.Fatalf("make room: %v", err)

@@ -114,11 +114,7 @@ func (c *campaign) stopSoon(t *testing.T, proc *process, from []int64) {
 // succeed starts a successor, without failpoints, and stops it in good order after a commit.
 func (c *campaign) succeed(t *testing.T, place string) {
 	t.Helper()
-	eventually(t, askWithin, "no end of the dead one's is in work", func() (bool, string) {
-		state := c.transaction(t).State
-		return !strings.HasPrefix(state, "Prepare"), state
-	})
-	from := c.settled(t)
+	from := c.settled(t, "one")
 	began := time.Now()
 	proc := c.p.run(t, "one")
 	c.took(recovery, c.awaitCommit(t, commitWithin, from).Sub(began))
@@ -142,15 +138,11 @@ func (c *campaign) succeed(t *testing.T, place string) {
 // transaction is what the coordinator says of the process's transaction.
 func (c *campaign) transaction(t *testing.T) kadm.DescribedTransaction {
 	t.Helper()
-	id := c.p.group + "-one-0"
-	all, err := c.p.adm.DescribeTransactions(ask(t), id)
-	if err == nil {
-		err = all[id].Err
-	}
+	txn, err := c.describe(t, "one")
 	if err != nil {
-		t.Fatalf("describe the transaction %s: %v", id, err)
+		t.Fatalf("describe the transaction of the process: %v", err)
 	}
-	return all[id]
+	return txn
 }
 
 // holdsRecords: records of an open transaction, and no offsets in it.

@@ -46,7 +46,7 @@ func TestCampaign_Network(t *testing.T) {
 		c.sleep(t, kind.length)
 		net.set(passing)
 		c.fault(kind.name)
-		c.awaitCommit(t, commitWithin, c.settled(t))
+		c.awaitCommit(t, commitWithin, c.offsets(t))
 		for _, proc := range procs {
 			if !proc.alive() {
 				t.Fatalf("%s was ended by %s", proc.name, kind.name)

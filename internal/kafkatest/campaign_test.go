@@ -6,15 +6,19 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionizer/internal/proof"
@@ -150,34 +154,38 @@ func (c *campaign) awaitCommit(t *testing.T, within time.Duration, from []int64)
 // offsets are the group's committed offsets, from a coordinator that may be away for a moment.
 func (c *campaign) offsets(t *testing.T) []int64 {
 	t.Helper()
-	at := make([]int64, c.p.partitions)
+	var at []int64
 	eventually(t, askWithin, "the group's offsets are there", func() (bool, string) {
-		all, err := c.p.adm.FetchOffsets(ask(t), c.p.group)
-		if err != nil {
-			return false, err.Error()
-		}
-		for i := range at {
-			at[i] = -1
-			if o, ok := all.Lookup(c.p.input, int32(i)); ok && o.Err == nil {
-				at[i] = o.At
-			}
-		}
-		return true, ""
+		var err error
+		at, err = c.p.tryCommitted(ask(t))
+		return err == nil, fmt.Sprint(err)
 	})
 	return at
 }
 
-// settled returns the committed offsets once no transaction of the dead can move them any more:
-// what the coordinator was asked to commit when the process died is committed moments later.
-func (c *campaign) settled(t *testing.T) []int64 {
+// settled returns the committed offsets once the transaction of a dead process can not move them
+// any more: what its coordinator was asked to commit is committed moments after the death.
+func (c *campaign) settled(t *testing.T, instance string) []int64 {
 	t.Helper()
-	for at := c.offsets(t); ; {
-		again := c.offsets(t)
-		if slices.Equal(again, at) {
-			return at
+	eventually(t, askWithin, "no end of the dead one's is in work", func() (bool, string) {
+		txn, err := c.describe(t, instance)
+		if errors.Is(err, kerr.TransactionalIDNotFound) {
+			return true, "" // it died before it had one
 		}
-		at = again
+		return err == nil && !strings.HasPrefix(txn.State, "Prepare"), fmt.Sprint(txn.State, err)
+	})
+	return c.offsets(t)
+}
+
+// describe asks the coordinator for the transaction of an instance's only lane.
+func (c *campaign) describe(t *testing.T, instance string) (kadm.DescribedTransaction, error) {
+	t.Helper()
+	id := c.p.group + "-" + instance + "-0"
+	all, err := c.p.adm.DescribeTransactions(ask(t), id)
+	if err == nil {
+		err = all[id].Err
 	}
+	return all[id], err
 }
 
 // finish ends the feed, lets one process do what is left, and compares everything.

@@ -260,9 +260,17 @@ func (p *pipeline) feed(t *testing.T, over time.Duration, records []*kgo.Record)
 // committed returns the group's committed offset of each partition of the input, -1 for none.
 func (p *pipeline) committed(t *testing.T) []int64 {
 	t.Helper()
-	all, err := p.adm.FetchOffsets(ask(t), p.group)
+	at, err := p.tryCommitted(ask(t))
 	if err != nil {
-		t.Fatalf("fetch the offsets of group %s: %v", p.group, err)
+		t.Fatal(err)
+	}
+	return at
+}
+
+func (p *pipeline) tryCommitted(ctx context.Context) ([]int64, error) {
+	all, err := p.adm.FetchOffsets(ctx, p.group)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the offsets of group %s: %w", p.group, err)
 	}
 	at := make([]int64, p.partitions)
 	for i := range at {
@@ -271,7 +279,7 @@ func (p *pipeline) committed(t *testing.T) []int64 {
 			at[i] = o.At
 		}
 	}
-	return at
+	return at, nil
 }
 
 // ends are the offsets behind the last record of each partition of a topic; committed asks for
