@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionizer/internal/failpoint"
 )
 
 // Limits of one transaction.
@@ -54,6 +56,7 @@ func (r *Redriver) Send(ctx context.Context, letters []*Letter) error {
 		}
 		return errors.Join(err, undone)
 	}
+	failpoint.Hit(failpoint.OpenTransaction)
 	err := r.client.EndTransaction(ctx, kgo.TryCommit)
 	switch {
 	case fenced(err):

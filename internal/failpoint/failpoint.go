@@ -10,7 +10,7 @@ const Variable = "SESSIONIZER_FAILPOINT"
 // The places.
 const (
 	// OpenTransaction: a broker has acknowledged a record, and nobody has asked for an end. Every
-	// record comes here.
+	// record comes here, and every transaction of `dlq redrive`.
 	OpenTransaction = "open-transaction"
 	// OffsetsSent: the offsets are pending in the transaction, whose end was not asked for.
 	OffsetsSent = "offsets-sent"

@@ -86,7 +86,7 @@ func TestCampaign_Mixed(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		m.procs[name] = c.p.run(t, name)
 	}
-	c.p.awaitOwners(t, startWithin, map[string]int{"one-0": 4, "two-0": 4})
+	m.share(t)
 	kinds := []struct {
 		name string
 		do   func(t *testing.T, victim string)
@@ -104,11 +104,11 @@ func TestCampaign_Mixed(t *testing.T) {
 		t.Logf("%d: %s: %s", n, victim, kind.name)
 		kind.do(t, victim)
 		c.fault(kind.name)
-		c.p.awaitOwners(t, startWithin, map[string]int{"one-0": 4, "two-0": 4})
+		m.share(t)
 		c.awaitCommit(t, commitWithin, c.offsets(t))
 	}
-	for _, proc := range m.procs {
-		proc.stop(t)
+	for _, name := range []string{"one", "two"} {
+		m.stop(t, name)
 	}
 	c.finish(t, "one")
 }
@@ -122,6 +122,53 @@ type pair struct {
 func (m *pair) start(t *testing.T, name string) {
 	t.Helper()
 	m.procs[name] = m.p.run(t, name)
+}
+
+// await waits until the group is stable with so many partitions for each of the processes.
+func (m *pair) await(t *testing.T, want map[string]int) {
+	t.Helper()
+	what := fmt.Sprintf("the group is stable with %v", want)
+	eventually(t, startWithin, what, func() (bool, string) {
+		for name := range want {
+			m.supervise(t, name)
+		}
+		state, owned := m.p.owners(t)
+		ok := state == "Stable"
+		for name, n := range want {
+			ok = ok && len(owned[name+"-0"]) == n
+		}
+		return ok, fmt.Sprint(state, owned)
+	})
+}
+
+func (m *pair) share(t *testing.T) {
+	t.Helper()
+	m.await(t, map[string]int{"one": 4, "two": 4})
+}
+
+// supervise starts a process again that has ended because its store is damaged, which may be found
+// long after the damage was done.
+func (m *pair) supervise(t *testing.T, name string) {
+	t.Helper()
+	if m.procs[name].alive() {
+		return
+	}
+	m.procs[name].ends(t, stopWithin, 1, m.p.stateDir(name)+" is damaged", "start again")
+	m.fault("damage found at work: ended, and started again")
+	m.start(t, name)
+}
+
+// stop is SIGTERM for a process that may be about to find its store damaged.
+func (m *pair) stop(t *testing.T, name string) {
+	t.Helper()
+	proc := m.procs[name]
+	if err := proc.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if proc.wait(t, stopWithin) != 0 {
+		m.supervise(t, name)
+		m.procs[name].stop(t)
+	}
 }
 
 func other(name string) string {
@@ -143,6 +190,7 @@ func (m *pair) takeover(t *testing.T, victim string) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
+		m.supervise(t, other(victim))
 		now, moved := m.offsets(t), 0
 		for _, id := range owned[victim+"-0"] {
 			if now[id] != from[id] {
@@ -178,28 +226,12 @@ func (m *pair) deleted(t *testing.T, victim string) {
 	m.start(t, victim)
 }
 
-// damaged hurts the store of a dead member. It is healed from the changelog, or refused by name:
-// then an operator deletes it, as the message says.
+// damaged hurts the store of a dead member. It is healed from the changelog when the process
+// starts, or when the damage is found.
 func (m *pair) damaged(t *testing.T, victim string) {
 	t.Helper()
 	m.procs[victim].kill()
-	what := m.damage(t, victim)
-	t.Logf("%s: %s", victim, what)
-	m.start(t, victim)
-	refused := false
-	eventually(t, startWithin, victim+" works or refuses", func() (bool, string) {
-		state, owned := m.p.owners(t)
-		refused = !m.procs[victim].alive()
-		return refused || len(owned[victim+"-0"]) == 4, fmt.Sprint(state, owned)
-	})
-	if !refused {
-		return
-	}
-	m.procs[victim].ends(t, stopWithin, 1, m.p.stateDir(victim))
-	m.fault("damage refused by name")
-	if err := os.RemoveAll(m.p.stateDir(victim)); err != nil {
-		t.Fatal(err)
-	}
+	t.Logf("%s: %s", victim, m.damage(t, victim))
 	m.start(t, victim)
 }
 
@@ -209,7 +241,7 @@ func (m *pair) zombie(t *testing.T, victim string) {
 	if err := m.procs[victim].signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	m.p.awaitOwners(t, startWithin, map[string]int{other(victim) + "-0": 8})
+	m.await(t, map[string]int{other(victim): 8})
 	m.sleep(t, 5*time.Second) // the transaction's timeout passes too
 	if err := m.procs[victim].signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -218,6 +250,6 @@ func (m *pair) zombie(t *testing.T, victim string) {
 
 func (m *pair) leave(t *testing.T, victim string) {
 	t.Helper()
-	m.procs[victim].stop(t)
+	m.stop(t, victim)
 	m.start(t, victim)
 }

@@ -4,18 +4,25 @@ package kafkatest
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sessionizer/internal/failpoint"
 )
 
-// A dead letter goes back to the input once, on a real broker: however often the command is killed
-// in the middle of its transactions, and with another one at its side, while run goes on.
+// A dead letter goes back to the input once, on a real broker: however often the command is killed,
+// inside a transaction or at any moment, and with another one at its side, while run goes on.
 
 func TestDLQRedrive_SendsEachOnceHoweverOftenItIsKilled(t *testing.T) {
 	t.Parallel()
 	rng := random(t)
+	binary := filepath.Join(t.TempDir(), "sessionizer-failpoint")
+	if err := build(binary, "-tags", "failpoint"); err != nil {
+		t.Fatal(err)
+	}
 	const partitions, bad, killed = 3, 3000, 6
 	p := newPipeline(t, partitions, nil, "time.sources=timestamp")
 	p.make(t)
@@ -42,11 +49,21 @@ func TestDLQRedrive_SendsEachOnceHoweverOftenItIsKilled(t *testing.T) {
 		}
 		return all
 	}
+	command := []string{"dlq", "redrive", "--yes", "--limit", "0"}
 	redrive := func(args ...string) *process {
-		args = append([]string{"dlq", "redrive", "--yes", "--limit", "0"}, args...)
-		return start(t, "redrive", p.dir, p.args("one", args...)...)
+		return start(t, "redrive", p.dir, p.args("one", append(command, args...)...)...)
 	}
 	for i := range killed {
+		if i%2 == 0 {
+			point := fmt.Sprintf("%s:%d", failpoint.OpenTransaction, 1+rng.IntN(3))
+			proc, err := launchProgram(t, binary, []string{failpoint.Variable + "=" + point}, point, p.dir,
+				p.args("one", append(command, "--rate", "100")...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proc.ends(t, drainWithin, -1, "failpoint: killed at "+failpoint.OpenTransaction)
+			continue
+		}
 		proc := redrive("--rate", "100")
 		want := len(redriven(input.records)) + 1 + 100*rng.IntN(3)
 		input.until(t, drainWithin, "some are sent back", func() (bool, string) {
@@ -89,6 +106,6 @@ func TestDLQRedrive_SendsEachOnceHoweverOftenItIsKilled(t *testing.T) {
 			len(out[2]), bad)
 	}
 	if p.aborted(t, p.input) == 0 {
-		t.Error("no kill has met an open transaction")
+		t.Error("no death was inside a transaction")
 	}
 }
