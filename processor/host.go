@@ -167,11 +167,13 @@ func (h *host) closeClient(sess *kgo.GroupTransactSession, kill context.CancelFu
 	}
 }
 
+const startAgain = "start again: nothing is lost, the changelog has all of it"
+
 // stateFault is the end of a process whose disk has failed.
 func (h *host) stateFault(cause error) error {
 	if errors.Is(cause, state.ErrDamaged) {
 		return &StopError{What: "the state directory " + h.cfg.StateDir + " is damaged", Cause: cause,
-			Do: "start again: nothing is lost, the changelog has all of it"}
+			Do: startAgain}
 	}
 	return &StopError{
 		What: "the state directory " + h.cfg.StateDir + " cannot be written", Cause: cause,

@@ -72,7 +72,10 @@ func (r *Recovery) Run(ctx context.Context) (*state.Partition, int64, error) {
 			zap.Stringer("partition", r), zap.Error(err))
 		p, err = r.fresh()
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, state.ErrDamaged):
+		return nil, 0, &StopError{What: "open the state of " + r.String(), Cause: err, Do: startAgain}
+	case err != nil:
 		return nil, 0, &StopError{What: "open the state of " + r.String(), Cause: err,
 			Do: "see OPERATING.md, \"State directory\": it may be deleted, the changelog has all of it"}
 	}

@@ -153,7 +153,7 @@ func (m *pair) supervise(t *testing.T, name string) {
 	if m.procs[name].alive() {
 		return
 	}
-	m.procs[name].ends(t, stopWithin, 1, m.p.stateDir(name)+" is damaged", "start again")
+	m.procs[name].ends(t, stopWithin, 1, m.p.stateDir(name), "is damaged", "start again")
 	m.fault("damage found at work: ended, and started again")
 	m.start(t, name)
 }

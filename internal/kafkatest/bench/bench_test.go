@@ -6,11 +6,13 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/pprof"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,8 +43,9 @@ func brokers(b *testing.B) []string {
 	return strings.Split(list, ",")
 }
 
-// BenchmarkPipeline copies the same input with the bare loop and with the processor, in turn, and
-// reports the processor's share of the loop's throughput and its CPU per event in loops.
+// BenchmarkPipeline copies the same input with the bare loop and with the processor, in turn, with
+// as many lanes each, and reports the processor's share of the loop's throughput and its CPU per
+// event in loops.
 func BenchmarkPipeline(b *testing.B) {
 	addrs := brokers(b)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...),
@@ -56,12 +59,23 @@ func BenchmarkPipeline(b *testing.B) {
 	input := run + "-in"
 	makeTopics(b, adm, input)
 	fill(b, cl, input)
+	for _, lanes := range []int{1, 2} {
+		b.Run(fmt.Sprintf("lanes=%d", lanes), func(b *testing.B) {
+			pipeline(b, adm, fmt.Sprintf("%s-%d", run, lanes), input, lanes)
+		})
+	}
+}
+
+func pipeline(b *testing.B, adm *kadm.Client, run, input string, lanes int) {
+	b.Helper()
+	addrs := brokers(b)
 	var bare, full usage
 	for i := 0; b.Loop(); i++ {
 		name := fmt.Sprintf("%s-%d", run, i)
 		makeTopics(b, adm, name+"-copy")
-		bare.add(measure("bare", func() { copyLoop(b, addrs, name, input) }))
+		bare.add(measure("bare", func() { copyLoops(b, addrs, name, input, lanes) }))
 		c := config(b, addrs, name, input)
+		c.Lanes = lanes
 		top, err := processor.Inspect(b.Context(), adm, &c)
 		if err != nil {
 			b.Fatal(err)
@@ -78,6 +92,10 @@ func BenchmarkPipeline(b *testing.B) {
 				b.Fatal(err)
 			}
 		}))
+		_, err = adm.DeleteTopics(b.Context(), name+"-copy", c.Output, c.Visits, c.DeadLetters)
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportMetric(bare.wall.Seconds()/full.wall.Seconds(), "throughput/bare")
 	b.ReportMetric(full.cpu.Seconds()/bare.cpu.Seconds(), "cpu/bare")
@@ -178,12 +196,33 @@ func config(b *testing.B, addrs []string, name, input string) processor.Config {
 }
 
 // copyLoop is the bare transactional copy: what franz-go moves when it does nothing else.
-func copyLoop(b *testing.B, addrs []string, name, input string) {
+func copyLoops(b *testing.B, addrs []string, name, input string, lanes int) {
 	b.Helper()
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	var copied atomic.Int64
+	var wg sync.WaitGroup
+	errs := make([]error, lanes)
+	for i := range lanes {
+		wg.Go(func() {
+			defer cancel()
+			errs[i] = copyLoop(ctx, addrs, name, input, fmt.Sprintf("%s-%d", name, i), &copied)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// copyLoop is one lane of it, until all is copied.
+func copyLoop(
+	ctx context.Context, addrs []string, name, input, lane string, copied *atomic.Int64,
+) error {
 	s, err := kgo.NewGroupTransactSession(
 		kgo.SeedBrokers(addrs...), kgo.ConsumerGroup(name+"-copy"), kgo.ConsumeTopics(input),
-		kgo.InstanceID(name), kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.TransactionalID(name+"-copy"),
+		kgo.InstanceID(lane), kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.TransactionalID(lane),
 		kgo.TransactionTimeout(10*time.Second), kgo.ProducerLinger(5*time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.StreamingCompression(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -191,36 +230,45 @@ func copyLoop(b *testing.B, addrs []string, name, input string) {
 		kgo.MaxBufferedBytes(128<<20), kgo.DisableClientMetrics(),
 		kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
-		b.Fatal(err)
+		return err
 	}
 	defer s.Close()
-	for done := 0; done < inputCount; {
-		fetches := s.PollRecords(b.Context(), 10_000)
-		if err := fetches.Err(); err != nil {
-			b.Fatal(err)
+	for {
+		fetches := s.PollRecords(ctx, 10_000)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case fetches.Err() != nil:
+			return fetches.Err()
 		}
 		if err := s.Begin(); err != nil {
-			b.Fatal(err)
+			return err
 		}
 		began := time.Now()
-		done += produceAll(b, s, fetches, name+"-copy")
-		for time.Since(began) < 200*time.Millisecond && done < inputCount {
-			ctx, cancel := context.WithTimeout(b.Context(), 200*time.Millisecond-time.Since(began))
-			done += produceAll(b, s, s.PollRecords(ctx, 10_000), name+"-copy")
+		n := produceAll(ctx, s, fetches, name+"-copy")
+		for time.Since(began) < 200*time.Millisecond && copied.Load()+int64(n) < inputCount {
+			pollCtx, cancel := context.WithTimeout(ctx, 200*time.Millisecond-time.Since(began))
+			n += produceAll(ctx, s, s.PollRecords(pollCtx, 10_000), name+"-copy")
 			cancel()
 		}
-		if ok, err := s.End(b.Context(), kgo.TryCommit); err != nil || !ok {
-			b.Fatalf("end: committed %v, %v", ok, err)
+		committed, err := s.End(context.WithoutCancel(ctx), kgo.TryCommit)
+		switch {
+		case err != nil:
+			return err
+		// If not committed a rebalance came between, and all of it comes again.
+		case committed && copied.Add(int64(n)) >= inputCount:
+			return nil
 		}
 	}
 }
 
-func produceAll(b *testing.B, s *kgo.GroupTransactSession, fetches kgo.Fetches, topic string) int {
-	b.Helper()
+func produceAll(
+	ctx context.Context, s *kgo.GroupTransactSession, fetches kgo.Fetches, topic string,
+) int {
 	n := 0
 	for it := fetches.RecordIter(); !it.Done(); n++ {
 		in := it.Next()
-		s.Produce(b.Context(), &kgo.Record{
+		s.Produce(ctx, &kgo.Record{
 			Topic: topic, Partition: in.Partition, Key: in.Key, Value: in.Value,
 			Headers: in.Headers, Timestamp: in.Timestamp,
 		}, nil)
