@@ -11,17 +11,13 @@ import (
 	"testing"
 
 	"sessionizer/internal/audit"
+	"sessionizer/internal/mutate"
 )
 
-// Mutants of the machine itself, and of the task around it: builds with one thing wrong. Their
-// sources are made here, from the true ones, and the go command is told to take them instead
-// (-overlay); so the machine holds nothing of them. All mutants are in one program, which the
-// environment tells which one to be.
+// Mutants of the machine itself, and of the task around it: builds with one thing wrong, which
+// internal/mutate makes. Those of the lane need a broker: internal/kafkatest has them.
 
-const mutantVariable = "SESSIONIZER_MUTANT"
-
-// machineMutant changes a place of a source. In the new text mutated reports whether the program is
-// this mutant, and one is 1 if it is, else 0.
+// machineMutant changes a place of a source.
 type machineMutant struct {
 	name      string
 	file      string
@@ -33,112 +29,71 @@ func machineMutants() []machineMutant {
 	of := func(checks ...audit.Check) []audit.Check { return checks }
 	return []machineMutant{
 		{"a-timeout-is-a-millisecond-longer", "session/split.go",
-			`case t > r.expiry(x) || t <`, `case t > r.expiry(x)+Time(one()) || t <`, of(audit.CheckSession)},
+			`case t > r.expiry(x) || t <`, `case t > r.expiry(x)+Time(oneMutant()) || t <`,
+			of(audit.CheckSession)},
 		{"the-boundary-is-the-other", "session/rules.go",
-			`if r.BoundaryAt {`, `if r.BoundaryAt != mutated() {`, of(audit.CheckSession)},
+			`if r.BoundaryAt {`, `if r.BoundaryAt != isMutant() {`, of(audit.CheckSession)},
 		{"a-session-starts-again", "session/apply.go",
-			`if !x.Started {`, `if !x.Started || mutated() && x.EventIndex%3 == 0 {`, of(audit.CheckStart)},
+			`if !x.Started {`, `if !x.Started || isMutant() && x.EventIndex%3 == 0 {`, of(audit.CheckStart)},
 		{"screens-have-no-number", "session/collect.go",
-			`x.EventIndex++`, `x.EventIndex += 1 - uint64(one())*uint64(e.Kind&KindScreen>>1)`,
+			`x.EventIndex++`, `x.EventIndex += 1 - uint64(oneMutant())*uint64(e.Kind&KindScreen>>1)`,
 			of(audit.CheckEventIndex)},
 		{"an-id-is-given-again", "session/apply.go",
 			"n := max(int64(e.Time), s.MaxServerID+1, serverIDLeast)\n",
 			"n := max(int64(e.Time), s.MaxServerID+1, serverIDLeast)\n" +
-				"\tif mutated() && s.MaxServerID > 0 {\n\t\treturn ID{Int: s.MaxServerID}\n\t}\n",
+				"\tif isMutant() && s.MaxServerID > 0 {\n\t\treturn ID{Int: s.MaxServerID}\n\t}\n",
 			of(audit.CheckReused)},
 		{"a-visit-ends-before-its-time", "session/step.go",
 			"if x.Revision == 0 {\n\t\treturn r.expiry(x)",
-			"if x.Revision == 0 {\n\t\treturn r.expiry(x) - 60_000*Time(one())", of(audit.CheckEarly)},
+			"if x.Revision == 0 {\n\t\treturn r.expiry(x) - 60_000*Time(oneMutant())", of(audit.CheckEarly)},
 		{"the-session-before-is-another", "session/apply.go",
-			`x.Last > previous.Last ||`, `x.Last > previous.Last && !mutated() ||`,
+			`x.Last > previous.Last ||`, `x.Last > previous.Last && !isMutant() ||`,
 			of(audit.CheckPreviousID)},
 		{"no-time-is-active", "session/apply.go", `if gap <= r.reachTowards(x, e) {`,
-			`if gap <= r.reachTowards(x, e) && !mutated() {`, of(audit.CheckTotals)},
+			`if gap <= r.reachTowards(x, e) && !isMutant() {`, of(audit.CheckTotals)},
 		{"a-merge-forgets-events", "session/collect.go",
-			`x.Events += y.Events`, `x.Events += y.Events * uint64(1-one())`, of(audit.CheckTotals)},
+			`x.Events += y.Events`, `x.Events += y.Events * uint64(1-oneMutant())`, of(audit.CheckTotals)},
 		{"a-split-has-no-bound", "session/apply.go", `x.NotAfter = max(x.Last, t-1)`,
-			`x.NotAfter = max(x.Last, t-1, MaxTime*Time(one()))`,
+			`x.NotAfter = max(x.Last, t-1, MaxTime*Time(oneMutant()))`,
 			of(audit.CheckSession, audit.CheckTotals)},
 		{"sessions-are-forgotten-early", "session/step.go",
 			`watermark > r.activeUntil(x)+Time(r.Lateness)`,
-			`watermark > r.activeUntil(x)+Time(r.Lateness)/(1+99*Time(one()))`,
+			`watermark > r.activeUntil(x)+Time(r.Lateness)/(1+99*Time(oneMutant()))`,
 			of(audit.CheckSession, audit.CheckPreviousID, audit.CheckFields)},
 		{"the-watermark-runs-ahead", "session/step.go", `w.Event = max(w.Event, t-Time(outOfOrder))`,
-			`w.Event = max(w.Event, t-Time(outOfOrder)+120_000*Time(one()))`, of(audit.CheckEarly)},
+			`w.Event = max(w.Event, t-Time(outOfOrder)+120_000*Time(oneMutant()))`, of(audit.CheckEarly)},
 		{"a-revision-is-left-out", "session/step.go",
-			"x.Revision++\n\tx.Open = false", "x.Revision += 1 + uint32(one())\n\tx.Open = false",
+			"x.Revision++\n\tx.Open = false", "x.Revision += 1 + uint32(oneMutant())\n\tx.Open = false",
 			of(audit.CheckRevision)},
 		{"a-merge-names-itself", "session/apply.go", `MergedInto:     survivor.ID,`,
-			`MergedInto:     map[bool]ID{true: x.ID, false: survivor.ID}[mutated()],`,
+			`MergedInto:     map[bool]ID{true: x.ID, false: survivor.ID}[isMutant()],`,
 			of(audit.CheckMerged)},
 		{"records-are-processed-again", "processor/task.go",
 			`if t.next != unknownOffset && in.Offset < t.next {`,
-			`if t.next != unknownOffset && in.Offset < t.next && !mutated() {`,
+			`if t.next != unknownOffset && in.Offset < t.next && !isMutant() {`,
 			of(audit.CheckDoubled)},
 	}
 }
 
-// mutantFunctions is what a package of mutants has more than its own.
-const mutantFunctions = `package %s
-
-import "os"
-
-func isMutant(name string) bool { return os.Getenv(%q) == name }
-
-func oneIf(name string) int {
-	if isMutant(name) {
-		return 1
-	}
-	return 0
-}
-`
-
-// buildMutants writes the sources of all mutants and returns the program made of them.
+// buildMutants returns the program made of all mutants.
 func buildMutants(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := map[string]string{}
-	for _, pkg := range []string{"session", "processor"} {
-		sources[pkg+"/mutants.go"] = fmt.Sprintf(mutantFunctions, pkg, mutantVariable)
-	}
+	var all []mutate.Mutant
 	for _, m := range machineMutants() {
-		text, ok := sources[m.file]
-		if !ok {
-			b, err := os.ReadFile(filepath.Join(root, m.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = string(b)
-		}
-		if n := strings.Count(text, m.old); n != 1 {
-			t.Fatalf("mutant %s: %s has %q %d times, want once", m.name, m.file, m.old, n)
-		}
-		changed := strings.NewReplacer("mutated()", fmt.Sprintf("isMutant(%q)", m.name),
-			"one()", fmt.Sprintf("oneIf(%q)", m.name)).Replace(m.text)
-		sources[m.file] = strings.Replace(text, m.old, changed, 1)
+		all = append(all, mutate.Mutant{Name: m.name,
+			Changes: []mutate.Change{{File: m.file, Old: m.old, New: m.text}}})
 	}
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	for name, text := range sources {
-		to := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
-		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		overlay.Replace[filepath.Join(root, name)] = to
-	}
-	b, err := json.Marshal(overlay)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "overlay.json"), b, 0o600)
-	}
+	dir := t.TempDir()
+	overlay, err := mutate.Overlay(root, dir, all)
 	if err != nil {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "mutants")
-	build := exec.Command("go", "test", "-c", "-vet=off", "-o", program,
-		"-overlay", filepath.Join(dir, "overlay.json"), ".")
+	build := exec.Command("go", "test", "-c", "-vet=off", "-o", program, "-overlay", overlay, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the mutants: %v\n%s", err, out)
 	}
@@ -160,7 +115,7 @@ func worldsOf(t *testing.T) (r audit.Report) {
 
 // TestMachineMutant is what a mutant runs: it prints what the audit finds.
 func TestMachineMutant(t *testing.T) {
-	name, ok := os.LookupEnv(mutantVariable)
+	name, ok := os.LookupEnv(mutate.Variable)
 	if !ok {
 		t.Skip("run by TestMutants_EachOfTheMachineIsFound, as a mutant")
 	}
@@ -173,7 +128,7 @@ func TestMachineMutant(t *testing.T) {
 }
 
 func TestMutants_EachOfTheMachineIsFound(t *testing.T) {
-	if _, ok := os.LookupEnv(mutantVariable); ok {
+	if _, ok := os.LookupEnv(mutate.Variable); ok {
 		t.Skip("a mutant")
 	}
 	program := buildMutants(t)
@@ -184,7 +139,7 @@ func TestMutants_EachOfTheMachineIsFound(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(program, "-test.run", "^TestMachineMutant$")
-			cmd.Env = append(os.Environ(), mutantVariable+"="+m.name)
+			cmd.Env = append(os.Environ(), mutate.Variable+"="+m.name)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -152,31 +152,46 @@ func (v *verdict) checkDead(t *testing.T, topic string, in *kgo.Record, reason s
 
 func TestBadInput_AnEventThatGrowsTooLargeGoesToTheDeadLetters(t *testing.T) {
 	t.Parallel()
-	rng := random(t)
-	const recordBytes = 200_000
-	limit := map[string]string{"max.message.bytes": strconv.Itoa(recordBytes), "retention.ms": "-1"}
-	p := newPipeline(t, 1, limit)
-	p.create(t, p.output, 1, limit) // by hand, without room for a session
+	p := newPipeline(t, 1, narrow())
+	p.createNarrowOutput(t)
 	p.make(t)
-	at := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
-	// Random text, so that compression cannot make room. The record fits into its batch with less
-	// to spare than a session takes.
-	const spare = 150
-	full := event("full", "steady", at.Add(time.Second), `{"blob":""}`)
-	blob := noise(rng, recordBytes-spare-len(full.Value))
-	full = event("full", "steady", at.Add(time.Second), fmt.Sprintf(`{"blob":%q}`, blob))
-	before := event("before", "steady", at, `{}`)
-	behind := event("behind", "steady", at.Add(2*time.Second), `{}`)
-	p.send(t, before)
-	p.send(t, full) // a batch of its own
-	p.send(t, behind)
+	records := growing(random(t))
+	for _, r := range records {
+		p.send(t, r) // a batch of its own
+	}
 	p.runUntilEnd(t, "one")
 
 	v := p.audit(t)
 	if v.stamped != 2 || v.sessions != 1 {
 		t.Errorf("%d events in %d sessions, want the 2 others in one", v.stamped, v.sessions)
 	}
-	v.checkDead(t, p.input, full, "limit")
+	v.checkDead(t, p.input, records[1], "limit")
+}
+
+const narrowBytes = 200_000
+
+func narrow() map[string]string {
+	return map[string]string{"max.message.bytes": strconv.Itoa(narrowBytes), "retention.ms": "-1"}
+}
+
+// createNarrowOutput makes the output topic by hand, without more room for a session.
+func (p *pipeline) createNarrowOutput(t *testing.T) {
+	t.Helper()
+	p.create(t, p.output, p.partitions, narrow())
+}
+
+// growing are three events of a visitor. The second fits into the narrow output with less to spare
+// than a session takes. Random text, so that compression cannot make room.
+func growing(rng *rand.Rand) []*kgo.Record {
+	const spare = 150
+	at := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+	full := event("full", "steady", at.Add(time.Second), `{"blob":""}`)
+	blob := noise(rng, narrowBytes-spare-len(full.Value))
+	return []*kgo.Record{
+		event("before", "steady", at, `{}`),
+		event("full", "steady", at.Add(time.Second), fmt.Sprintf(`{"blob":%q}`, blob)),
+		event("behind", "steady", at.Add(2*time.Second), `{}`),
+	}
 }
 
 // noise is text that does not compress.

@@ -2,15 +2,14 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
-	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"sessionizer/internal/mutate"
 )
 
 // A simulation that finds nothing may be blind. Here faults are planted, one at a time, in the code
@@ -101,30 +100,11 @@ func (f *planted) mustBeFound(t *testing.T, root string) {
 	t.Helper()
 	const seeds, patience = "40", 4 * time.Minute
 	dir := t.TempDir()
-	replaced := map[string]string{}
-	for i, c := range f.changes {
-		name := filepath.Join(root, filepath.FromSlash(c.file))
-		now := replaced[name]
-		if now == "" {
-			now = name
-		}
-		text, err := os.ReadFile(now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(text), c.old); n != 1 {
-			t.Fatalf("%s has %q %d times: plant the fault anew", c.file, c.old, n)
-		}
-		replaced[name] = filepath.Join(dir, fmt.Sprintf("%d.go", i))
-		changed := strings.Replace(string(text), c.old, c.new, 1)
-		if err := os.WriteFile(replaced[name], []byte(changed), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	planted := mutate.Mutant{Name: f.name}
+	for _, c := range f.changes {
+		planted.Changes = append(planted.Changes, mutate.Change{File: c.file, Old: c.old, New: c.new})
 	}
-	text, err := json.Marshal(map[string]map[string]string{"Replace": replaced})
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "overlay.json"), text, 0o600)
-	}
+	overlay, err := mutate.Overlay(root, dir, []mutate.Mutant{planted})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +112,7 @@ func (f *planted) mustBeFound(t *testing.T, root string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary,
-		"-overlay", filepath.Join(dir, "overlay.json"), "./internal/sim")
+		"-overlay", overlay, "./internal/sim")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
