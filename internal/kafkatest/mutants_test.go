@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"sessionizer/internal/audit"
 	"sessionizer/internal/failpoint"
+	"sessionizer/internal/hostile"
 	"sessionizer/internal/mutate"
 	"sessionizer/internal/proof"
 )
@@ -47,6 +49,7 @@ type stage struct {
 	p      *pipeline
 	binary string
 	mutant laneMutant
+	more   int // events in the input that its client did not send
 }
 
 func (s *stage) launch(t *testing.T, point string, command ...string) *process {
@@ -143,7 +146,7 @@ func TestCampaign_MutantsOfTheLane(t *testing.T) {
 					binary: binary, mutant: m,
 				}
 				scenario.play(t, s)
-				m.judge(t, s.verify(t), len(s.p.sentSoFar()))
+				m.judge(t, s.verify(t), len(s.p.sentSoFar())+s.more)
 			})
 		}
 	}
@@ -233,6 +236,32 @@ func refusedRecord(t *testing.T, s *stage) {
 	s.runUntilEnd(t)
 }
 
+// unreadableBatch has a batch in the input that is too large, once unpacked, for the client: it is
+// read record by record, and of the last one there is only a part.
+func unreadableBatch(t *testing.T, s *stage) {
+	t.Helper()
+	s.p.make(t)
+	s.p.send(t, part(0)...)
+	beside := longBehind("visitor-0")[0]
+	body, err := hostile.Compress(kgo.CodecGzip, func(w io.Writer) error {
+		if err := hostile.WriteRecord(w, 0, beside.Key, beside.Value, 0, nil); err != nil {
+			return err
+		}
+		const large = 32 << 20
+		return hostile.WriteRecord(w, 1, nil, []byte(`{"anonymousId":"`), large, []byte(`"}`))
+	})
+	if err == nil {
+		b := hostile.Batch{Codec: kgo.CodecGzip, Records: body, Count: 2, Time: beside.Timestamp}
+		err = s.p.sendBatch(t, b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.more = 2
+	s.p.send(t, part(1)...)
+	s.runUntilEnd(t)
+}
+
 // oneRun processes the input in one go: with records of an aborted transaction in it, on two
 // partitions, and with visits that are due.
 func oneRun(t *testing.T, s *stage) {
@@ -280,6 +309,7 @@ func restartBetween(t *testing.T, s *stage) {
 func deathBeforeTheEnd(t *testing.T, s *stage) {
 	t.Helper()
 	s.p.make(t)
+	s.p.send(t, &kgo.Record{Value: []byte("no event"), Timestamp: visitsBegin})
 	s.p.send(t, part(0)...)
 	s.p.send(t, longBehind("visitor-0")...)
 	s.dieAt(t, failpoint.OffsetsSent)

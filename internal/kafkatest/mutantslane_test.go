@@ -39,6 +39,16 @@ func laneScenarios() []laneScenario {
 			{"promise-check-removed", changes([3]string{commitFile,
 				"if at, err := l.failed.first(); err != nil {",
 				"if at, err := l.failed.first(); err != nil && !isMutant() {"}), of(audit.CheckLost), ""},
+			{"refused-records-are-dropped", changes([3]string{taskFile,
+				"	if bad := t.poison[in.Offset]; bad != nil {\n",
+				"	if bad := t.poison[in.Offset]; bad != nil {\n" +
+					"		if isMutant() {\n			return nil\n		}\n"}), of(audit.CheckLost), ""},
+		}},
+		{"AnUnreadableBatch", 1, nil, []string{"limits.batch=4MiB"}, unreadableBatch, []laneMutant{
+			{"parts-of-records-are-dropped", changes(ahead("processor/aside.go",
+				"	if x.bad != nil {\n		return p.task.Unreadable(",
+				"	if isMutant() && x.bad != nil {\n		p.task.Pass(x.last + 1)\n		return nil\n	}\n")),
+				of(audit.CheckLost), ""},
 		}},
 		{"OneRun", 2, nil, nil, oneRun, oneRunMutants()},
 		{"TwoTransactions", 1, nil, []string{withoutClock}, twoTransactions, []laneMutant{
@@ -54,6 +64,8 @@ func laneScenarios() []laneScenario {
 		}},
 		{"ADeathBeforeTheEnd", 1, nil, nil, deathBeforeTheEnd, []laneMutant{
 			{"at-least-once", changes(outside("Output")), of(audit.CheckDoubled), ""},
+			{"dead-letters-at-least-once", changes(outside("DeadLetters")),
+				of(audit.CheckDoubled), ""},
 			{"visits-at-least-once", changes(outside("Visits")), of(audit.CheckVisitDoubled), ""},
 		}},
 		{"ADeathBehindTheEnd", 1, nil, []string{withoutClock}, deathBehindTheEnd, deathBehindMutants()},
