@@ -23,7 +23,7 @@ const (
 	// stopWithin is the promise for SIGTERM and for a refusal.
 	stopWithin = 30 * time.Second
 	// logTailBytes is how much of a process's output a failed test shows.
-	logTailBytes = 12 << 10
+	logTailBytes = 4 << 10
 )
 
 // process is a started program with its output.
@@ -89,8 +89,9 @@ func launchProgram(
 		_ = p.cmd.Wait()
 	}()
 	t.Cleanup(func() {
+		killed := !p.alive() && p.cmd.ProcessState.ExitCode() < 0 // by the test: it tells nothing
 		p.kill()
-		if t.Failed() {
+		if t.Failed() && !killed {
 			t.Logf("%s (process %d) %s:\n%s", name, p.cmd.Process.Pid, p.cmd.ProcessState, p.tail())
 		}
 	})
