@@ -33,6 +33,10 @@ type brokers struct {
 
 func (b *brokers) TakeOver(ctx context.Context) error { return b.host.takeOver(ctx, b.tp, b.txn) }
 
+func (b *brokers) EndHanging(ctx context.Context, at kadm.Offset) error {
+	return b.host.endHanging(ctx, b.tp, at)
+}
+
 func (b *brokers) Committed(ctx context.Context) (kadm.Offset, error) {
 	return b.host.committed(ctx, b.tp)
 }

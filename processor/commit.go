@@ -220,6 +220,9 @@ func (l *lane) aborted(touched []*part) error {
 	for _, p := range touched {
 		p.task.Abort()
 		p.atMost, p.first = p.first, -1
+		if err := l.endAborted(p); err != nil {
+			return err
+		}
 		if p.ahead {
 			return &resetError{"go back to what waited for a schema", fmt.Errorf("%s was read on", p.tp)}
 		}
@@ -231,6 +234,18 @@ func (l *lane) aborted(touched []*part) error {
 		}
 	}
 	return nil
+}
+
+// endAborted sees to it that nothing of the aborted transaction can be committed with the next one.
+func (l *lane) endAborted(p *part) error {
+	ctx, cancel := l.host.bound(context.Background(), l.host.cfg.endDeadline())
+	defer cancel()
+	err := l.host.endAborted(ctx, p.tp, l.txn)
+	var stop *StopError
+	if err != nil && !errors.As(err, &stop) {
+		err = &resetError{"end an aborted transaction", err}
+	}
+	return err
 }
 
 // refused deals with a record that the broker did not take: the transaction must not commit.

@@ -41,6 +41,8 @@ type Recovery struct {
 type Cluster interface {
 	// TakeOver ends the transaction that a former owner has left open, if that is possible.
 	TakeOver(ctx context.Context) error
+	// EndHanging ends what Kafka has forgotten to end, as the committed offset says.
+	EndHanging(ctx context.Context, at kadm.Offset) error
 	// Committed is the group's committed offset, a stable one: not one that a transaction which is
 	// still open is about to replace. At is negative where there is none.
 	Committed(ctx context.Context) (kadm.Offset, error)
@@ -64,6 +66,9 @@ func (r *Recovery) Run(ctx context.Context) (*state.Partition, int64, error) {
 	}
 	at, err := r.Cluster.Committed(ctx)
 	if err != nil {
+		return nil, 0, err
+	}
+	if err := r.Cluster.EndHanging(ctx, at); err != nil {
 		return nil, 0, err
 	}
 	p, err := r.Store.Partition(r.Topic, r.Partition)

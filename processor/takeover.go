@@ -33,10 +33,12 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 	case err != nil:
 		return fmt.Errorf("look up the open transactions of %s: %w", x, err)
 	}
+	seen := map[string]bool{own: true}
 	for _, t := range open {
-		if t.id == own || !strings.HasPrefix(t.id, h.cfg.Group+"-") {
+		if seen[t.id] {
 			continue
 		}
+		seen[t.id] = true
 		if err := h.abortOpen(ctx, x, t); err != nil {
 			return err
 		}
@@ -78,11 +80,14 @@ func denied(err error) bool {
 		errors.Is(err, kerr.UnsupportedVersion)
 }
 
-// openTxn is a transaction that was seen to be open.
+// openTxn is a transaction of this group that was seen to be open in a partition.
 type openTxn struct {
-	id       string
-	producer int64
-	epoch    int16
+	at          tp
+	id          string
+	producer    int64
+	epoch       int16
+	coordinator int32 // epoch of the coordinator that was last heard of there
+	start       int64 // its first offset
 }
 
 // openTransactions finds the transactions that are open on the partitions that the owner of an
@@ -92,14 +97,17 @@ func (h *host) openTransactions(ctx context.Context, x tp) ([]openTxn, error) {
 	changelog := h.cfg.ChangelogTopic(x.topic)
 	topics := kadm.TopicsSet{changelog: {x.id: {}}}
 	if len(h.cfg.Input) == 1 {
-		topics.Add(h.cfg.Output, x.id)
-		topics.Add(h.cfg.Visits, x.id)
+		for _, topic := range []string{h.cfg.Output, h.cfg.Visits, h.cfg.DeadLetters} {
+			if topic != "" {
+				topics.Add(topic, x.id)
+			}
+		}
 	}
 	described, err := h.adm.DescribeProducers(ctx, topics)
 	if err != nil {
 		return nil, err
 	}
-	seen := map[int64]int16{}
+	var open []openTxn
 	for topic := range topics {
 		d, ok := described[topic].Partitions[x.id]
 		if ok && d.Err != nil && topic == changelog {
@@ -107,23 +115,38 @@ func (h *host) openTransactions(ctx context.Context, x tp) ([]openTxn, error) {
 		}
 		for _, p := range d.ActiveProducers {
 			if p.CurrentTxnStartOffset >= 0 {
-				seen[p.ProducerID] = p.ProducerEpoch
+				open = append(open, openTxn{tp{topic, x.id}, "", p.ProducerID, p.ProducerEpoch,
+					p.CoordinatorEpoch, p.CurrentTxnStartOffset})
 			}
 		}
 	}
-	var open []openTxn
-	for producer, epoch := range seen {
-		listed, err := h.adm.ListTransactions(ctx, []int64{producer}, nil)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range listed {
-			if t.ProducerID == producer {
-				open = append(open, openTxn{t.TxnID, producer, epoch})
-			}
+	return h.ours(ctx, open)
+}
+
+// ours names the transactional ids, and leaves out what is not of this group.
+func (h *host) ours(ctx context.Context, open []openTxn) ([]openTxn, error) {
+	if len(open) == 0 {
+		return nil, nil
+	}
+	var producers []int64
+	for _, t := range open {
+		producers = append(producers, t.producer)
+	}
+	listed, err := h.adm.ListTransactions(ctx, producers, nil)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[int64]string{}
+	for _, t := range listed {
+		ids[t.ProducerID] = t.TxnID
+	}
+	kept := open[:0]
+	for _, t := range open {
+		if t.id = ids[t.producer]; strings.HasPrefix(t.id, h.cfg.Group+"-") {
+			kept = append(kept, t)
 		}
 	}
-	return open, nil
+	return kept, nil
 }
 
 // awaitAborted waits until the coordinator has written the abort everywhere.

@@ -50,10 +50,7 @@ func documentedACLs() []kfake.ACL {
 	)
 	grant(topic, literal, "events", read, describe, configs)
 	for _, name := range []string{"events.sessionized", "events.visits", "events.dead-letters"} {
-		grant(topic, literal, name, write, describe, configs, create)
-		if name != "events.dead-letters" {
-			grant(topic, literal, name, read)
-		}
+		grant(topic, literal, name, read, write, describe, configs, create)
 	}
 	grant(topic, literal, "sessionizer-events-changelog", read, write, describe, configs, create)
 	grant(group, literal, "sessionizer", read, describe)

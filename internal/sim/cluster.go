@@ -37,6 +37,9 @@ func (c *cluster) TakeOver(context.Context) error {
 	return nil
 }
 
+// EndHanging has nothing to do: this broker writes all its markers.
+func (c *cluster) EndHanging(context.Context, kadm.Offset) error { return nil }
+
 // Committed waits for the timeout of a transaction that nobody ends.
 func (c *cluster) Committed(context.Context) (kadm.Offset, error) {
 	at, err := c.broker().committedOffset(c.partition)
