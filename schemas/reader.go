@@ -19,12 +19,12 @@ type slot struct {
 type edit struct {
 	kind editKind
 	node int32
-	// Of a member: its separator in front (a comma, or the brace that opens its object), its name,
-	// its value and the byte behind it, which is a comma or the closing brace.
+	// Of a member: its separator in front (a comma, or the brace that opens its object), its value
+	// and the byte behind it, which is a comma or the closing brace.
 	// Of an object's end: start and end are both where a further member goes, sep is the brace
 	// that opened it, after counts its members; of an array's the same. Of a null: start and end
 	// are its own.
-	sep, key, start, end, after int32
+	sep, start, end, after int32
 }
 
 type editKind uint8
@@ -104,7 +104,6 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 	seen := r.guesses[id]
 	for {
 		var child int
-		key := i
 		if count < len(seen) && seen[count].isAt(b, i) {
 			child = int(seen[count].child)
 			if i += int(seen[count].size); b[i] <= ' ' {
@@ -121,7 +120,7 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 				i = r.text(b, start+1)
 			}
 			if child != 0 {
-				r.keep(child, slot{start: int32(start), end: int32(i), first: '"', escaped: r.escaped})
+				r.keep(child, start, i)
 			}
 		case child == 0:
 			i = r.value(b, i, depth+1)
@@ -137,8 +136,8 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 		}
 		if child != 0 {
 			if r.trie[child].owned {
-				r.edits = append(r.edits, edit{kind: editMember, node: int32(child), sep: int32(sep),
-					key: int32(key), start: int32(start), end: int32(last), after: int32(i)})
+				e := r.edit(editMember, child)
+				e.sep, e.start, e.end, e.after = int32(sep), int32(start), int32(last), int32(i)
 			}
 			if len(r.edits) > editsMax {
 				return r.fail(start, faultEdits)
@@ -175,8 +174,17 @@ func (r *reader) named(b []byte, i, at, id int) (child, value int) {
 
 // end notes where a further member of an object goes: behind the last one.
 func (r *reader) end(id, open, last, count int) {
-	r.edits = append(r.edits, edit{kind: editEnd, node: int32(id), sep: int32(open),
-		start: int32(last), end: int32(last), after: int32(count)})
+	e := r.edit(editEnd, id)
+	e.sep, e.start, e.end, e.after = int32(open), int32(last), int32(last), int32(count)
+}
+
+// edit notes a place that may be edited. It is filled in where it stays: one that is made elsewhere
+// and copied is read back before it is written.
+func (r *reader) edit(kind editKind, id int) *edit {
+	r.edits = append(r.edits, edit{})
+	e := &r.edits[len(r.edits)-1]
+	e.kind, e.node = kind, int32(id)
+	return e
 }
 
 // member checks the member name at i and returns which child of n it names, 0 for none, and the
@@ -229,13 +237,15 @@ func (r *reader) memberSlow(b []byte, i int, n *node) (child, behind int) {
 	return n.find(head(name), name), end
 }
 
-// keep notes a value. What an earlier member of the same name held is forgotten, all below it too:
+// keep notes a string. What an earlier member of the same name held is forgotten, all below it too:
 // the last one counts wholly.
-func (r *reader) keep(id int, s slot) {
-	if r.slots[id].first != 0 {
+func (r *reader) keep(id, start, end int) {
+	s := &r.slots[id]
+	if s.first != 0 {
 		r.forget(id)
 	}
-	r.slots[id] = s
+	// Field by field: a slot that is made elsewhere and copied is read back before it is written.
+	s.start, s.end, s.first, s.escaped = int32(start), int32(end), '"', r.escaped
 }
 
 func (r *reader) forget(id int) { clear(r.slots[id:r.trie[id].end]) }
@@ -258,11 +268,12 @@ func (r *reader) known(b []byte, i, id, depth int) int {
 	default:
 		i = r.value(b, i, depth)
 		if n.inner && first == 'n' && i > 0 {
-			r.edits = append(r.edits, edit{kind: editNull, node: int32(id),
-				start: int32(start), end: int32(i)})
+			e := r.edit(editNull, id)
+			e.start, e.end = int32(start), int32(i)
 		}
 	}
-	r.slots[id] = slot{start: int32(start), end: int32(i), first: first}
+	s := &r.slots[id]
+	s.start, s.end, s.first = int32(start), int32(i), first
 	return i
 }
 
@@ -291,7 +302,7 @@ func (r *reader) array(b []byte, i, id, depth int) int {
 			start := i
 			r.escaped = false
 			i = r.text(b, start+1)
-			r.keep(child, slot{start: int32(start), end: int32(i), first: '"', escaped: r.escaped})
+			r.keep(child, start, i)
 		default:
 			i = r.known(b, i, child, depth+1)
 		}
