@@ -175,10 +175,14 @@ func (c *Codec) keyOf(n int, text []byte, s *slot, sc *Scanned) []byte {
 
 // checkLength bounds a text that decides about sessions and is kept in the state.
 func (c *Codec) checkLength(what string, text []byte) *BadInput {
-	if len(text) > c.limits.AnonymousID {
-		return bad(Limit, "%s has %d bytes, at most %d", what, len(text), c.limits.AnonymousID)
+	if len(text) <= c.limits.AnonymousID {
+		return nil
 	}
-	return nil
+	return c.tooLong(what, text)
+}
+
+func (c *Codec) tooLong(what string, text []byte) *BadInput {
+	return bad(Limit, "%s has %d bytes, at most %d", what, len(text), c.limits.AnonymousID)
 }
 
 // scanRest finds everything of the event but its key and its time.
@@ -250,8 +254,16 @@ func (c *Codec) oneOf(value []byte, p path, names []string, sc *Scanned) bool {
 
 // text returns the content of a string, its escapes decoded.
 func (sc *Scanned) text(value []byte, s *slot) []byte {
+	if s.escaped {
+		return sc.decoded(value, s)
+	}
+	return value[s.start+1 : s.end-1]
+}
+
+// decoded is text for a string that holds an escape, or would if it were JSON.
+func (sc *Scanned) decoded(value []byte, s *slot) []byte {
 	content := value[s.start+1 : s.end-1]
-	if !s.escaped || s.raw {
+	if s.raw {
 		return content
 	}
 	if len(content) > scratchBytesMax {
