@@ -37,6 +37,15 @@ func parse8(x uint64) (n uint64, ok bool) {
 	return (x*10_000 + x>>32) & 0xffffffff, true
 }
 
+// parse16 returns the number of a text of eight to sixteen digits; false: they are not all digits.
+func parse16(text []byte) (n uint64, ok bool) {
+	// Of the first eight those that are among the last eight are pushed out, zeros move up.
+	first := 8 * (len(text) - 8)
+	high, ok := parse8(load(text, 0)<<(64-first) | uint64(ones*'0')>>first)
+	low, isLow := parse8(load(text, len(text)-8))
+	return high*tenTo8 + low, ok && isLow
+}
+
 // appendInt appends n in decimal.
 func appendInt(dst []byte, n int64) []byte {
 	if n <= 0 || n >= tenTo8*tenTo8 {

@@ -57,6 +57,11 @@ func (c *Codec) intID(value []byte, s *slot) (int64, session.Invalid) {
 
 // parseInt reads the text of a JSON number.
 func parseInt(text []byte, charactersMin int) (int64, session.Invalid) {
+	if len(text) >= 8 && len(text) <= 16 && len(text) >= charactersMin {
+		if n, ok := parse16(text); ok && n != 0 {
+			return int64(n), session.ValidID // the usual case
+		}
+	}
 	negative := text[0] == '-'
 	i := 0
 	if negative {
@@ -64,13 +69,6 @@ func parseInt(text []byte, charactersMin int) (int64, session.Invalid) {
 	}
 	digits := i
 	var n uint64
-	for ; i+8 <= len(text) && i-digits < 16; i += 8 {
-		eight, ok := parse8(load(text, i))
-		if !ok {
-			break
-		}
-		n = n*tenTo8 + eight
-	}
 	overflow := false
 	for ; i < len(text) && text[i]-'0' <= 9; i++ {
 		d := uint64(text[i] - '0')

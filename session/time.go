@@ -1,6 +1,9 @@
 package session
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Time is event time: milliseconds since 1970-01-01T00:00:00Z.
 type Time int64
@@ -27,6 +30,9 @@ func (t Time) IsValid() bool { return t >= TimeMin && t <= TimeMax }
 // the next minute. The instant must lie in the years 1 to 9999. What is finer than a millisecond is
 // cut, towards the past.
 func ParseTime(text []byte) (Time, bool) {
+	if c, ok := usualCivil(text); ok {
+		return c.time(0)
+	}
 	if len(text) > len("2006-") && text[len("2006")] == '-' {
 		return parseRFC3339(text)
 	}
@@ -174,6 +180,69 @@ func (d decimal) time() (Time, bool) {
 	return t, t.IsValid()
 }
 
+// civil is a time of the calendar, less its offset from UTC.
+type civil struct {
+	year, month, dayOfMonth, hour, minute, second, millis int
+}
+
+// time returns the instant of a civil time; false: there is no such time.
+func (c civil) time(zoneMinutes int) (Time, bool) {
+	if c.year < 1 || c.month < 1 || c.month > 12 || c.dayOfMonth < 1 ||
+		c.dayOfMonth > daysIn(c.year, c.month) || c.hour > 23 || c.minute > 59 || c.second > 60 {
+		return 0, false
+	}
+	days := daysSince1970(c.year, c.month, c.dayOfMonth)
+	minutes := (days*24+c.hour)*60 + c.minute - zoneMinutes
+	t := Time(minutes)*60_000 + Time(c.second)*1000 + Time(c.millis)
+	return t, t.IsValid()
+}
+
+// usualTime is the form of most times: that of JavaScript's Date.prototype.toISOString.
+const usualTime = "2006-01-02T15:04:05.000Z"
+
+// The usual form, eight characters at a time, and what must be added there to reach the highest bit
+// of a character less its form: to 10 where a digit stands, to 1 elsewhere.
+const (
+	formDate  = '0' | '0'<<8 | '0'<<16 | '0'<<24 | '-'<<32 | '0'<<40 | '0'<<48 | '-'<<56
+	formDay   = '0' | '0'<<8 | 'T'<<16 | '0'<<24 | '0'<<32 | ':'<<40 | '0'<<48 | '0'<<56
+	formClock = ':' | '0'<<8 | '0'<<16 | '.'<<24 | '0'<<32 | '0'<<40 | '0'<<48 | 'Z'<<56
+	roomDate  = 0x7f_76_76_7f_76_76_76_76
+	roomDay   = 0x76_76_7f_76_76_7f_76_76
+	roomClock = 0x7f_76_76_76_7f_76_76_7f
+	highest   = 0x80_80_80_80_80_80_80_80
+)
+
+// lessForm takes the form away from eight characters: digits become 0 to 9 and all else 0. Where
+// they do not have the form, the highest bit of some byte of faults is set.
+func lessForm(b []byte, form, room uint64) (x, faults uint64) {
+	x = binary.LittleEndian.Uint64(b) ^ form
+	return x, x | (x + room)
+}
+
+// usualCivil reads a time in the usual form; false: it has another one.
+func usualCivil(b []byte) (civil, bool) {
+	if len(b) != len(usualTime) {
+		return civil{}, false
+	}
+	x, faultsX := lessForm(b[0:], formDate, roomDate)
+	y, faultsY := lessForm(b[8:], formDay, roomDay)
+	z, faultsZ := lessForm(b[16:], formClock, roomClock)
+	if (faultsX|faultsY|faultsZ)&highest != 0 {
+		return civil{}, false
+	}
+	third := int(z >> 48 & 0xff)              // of the milliseconds
+	x, y, z = x*10+x>>8, y*10+y>>8, z*10+z>>8 // each byte and its neighbour, as a number
+	return civil{
+		year:       100*int(x&0xff) + int(x>>16&0xff),
+		month:      int(x >> 40 & 0xff),
+		dayOfMonth: int(y & 0xff),
+		hour:       int(y >> 24 & 0xff),
+		minute:     int(y >> 48 & 0xff),
+		second:     int(z >> 8 & 0xff),
+		millis:     10*int(z>>32&0xff) + third,
+	}, true
+}
+
 // parseRFC3339 reads date-time of RFC 3339, section 5.6, with the zone left out as UTC.
 func parseRFC3339(b []byte) (Time, bool) {
 	const layout = "2006-01-02T15:04:05"
@@ -191,11 +260,6 @@ func parseRFC3339(b []byte) (Time, bool) {
 	if !(ok0 && ok1 && ok2 && ok3 && ok4 && ok5 && ok6) {
 		return 0, false
 	}
-	year += 100 * century
-	if year < 1 || month < 1 || month > 12 || dayOfMonth < 1 ||
-		dayOfMonth > daysIn(year, month) || hour > 23 || minute > 59 || second > 60 {
-		return 0, false
-	}
 	millis, rest, ok := fraction(b[len(layout):])
 	if !ok {
 		return 0, false
@@ -204,9 +268,8 @@ func parseRFC3339(b []byte) (Time, bool) {
 	if !ok {
 		return 0, false
 	}
-	minutes := (daysSince1970(year, month, dayOfMonth)*24+hour)*60 + minute - zone
-	t := Time(minutes)*60_000 + Time(second)*1000 + Time(millis)
-	return t, t.IsValid()
+	c := civil{century*100 + year, month, dayOfMonth, hour, minute, second, millis}
+	return c.time(zone)
 }
 
 // fraction reads an optional fraction of a second and returns its whole milliseconds.
