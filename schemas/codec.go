@@ -52,11 +52,12 @@ type Codec struct {
 	trie   trie
 	paths  [pathCount][]int // places in the trie, in their order of preference
 	byKey  bool             // the record key is the last resort for the anonymous ID
-	inner  []int            // what session members belong into, but the event itself
+	inner  []inner          // what session members belong into, but the event itself
 	edges  []edge           // by place: what a splice writes there
 	wants  []fieldSet       // by place: the fields of its edge and of those below it
 	writes [][]int          // by place: its members that have wants
 	labels []string         // by place: `"name":`, nothing for an element of an array
+	room   int              // about what a splice adds to an event
 
 	copies []int    // places of the values that are copied from elsewhere
 	asked  fieldSet // output.fields
@@ -80,6 +81,12 @@ type Codec struct {
 	limits  Limits
 	format  Format
 	book    *Book // nil: no Avro
+}
+
+// inner is a place that must hold an object or an array, or nothing.
+type inner struct {
+	id    int
+	first byte // of its value
 }
 
 // kindOf is the kind of events of a type.

@@ -70,8 +70,12 @@ func appendPlain(dst []byte, e *edge, set fieldSet, st *session.Stamp, dates *da
 			n += putInt(b[n:], st.ID.Int)
 		case fieldUUID:
 			n += putUUID((*[uuidCharacters + 2]byte)(b[n:]), &st.UUID)
+		case fieldStart:
+			n += copy(b[n:], "true")
 		case fieldIndex:
 			n += putInt(b[n:], int64(st.Index))
+		case fieldEventIndex:
+			n += putInt(b[n:], int64(st.EventIndex))
 		case fieldPreviousID:
 			n += putInt(b[n:], st.Previous.Int)
 		case fieldStartedAt:

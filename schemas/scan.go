@@ -85,35 +85,40 @@ func (c *Codec) Scan(value []byte, rec Record, sc *Scanned) *BadInput {
 	r := &sc.reader
 	c.prepare(r)
 	if !r.read(value) {
-		switch r.fault {
-		case faultDepth:
-			return bad(Limit, "more than %d objects and arrays open at byte %d", r.depthMax, r.at)
-		case faultEdits:
-			return bad(Limit, "%s, more than %d, at byte %d", r.fault, editsMax, r.at)
-		}
-		return bad(Malformed, "%s at byte %d", r.fault, r.at)
+		return r.badInput()
 	}
 	return c.scanEvent(value, rec, sc)
+}
+
+// badInput says what is wrong with a text that was not read.
+func (r *reader) badInput() *BadInput {
+	switch r.fault {
+	case faultDepth:
+		return bad(Limit, "more than %d objects and arrays open at byte %d", r.depthMax, r.at)
+	case faultEdits:
+		return bad(Limit, "%s, more than %d, at byte %d", r.fault, editsMax, r.at)
+	}
+	return bad(Malformed, "%s at byte %d", r.fault, r.at)
 }
 
 // prepare makes a reader that of the codec.
 func (c *Codec) prepare(r *reader) {
 	if len(r.trie) == 0 || &r.trie[0] != &c.trie[0] {
-		r.slots, r.guesses = make([]slot, len(c.trie)), make([]guesses, len(c.trie))
+		r.adopt(c)
 	}
+}
+
+func (r *reader) adopt(c *Codec) {
+	r.slots, r.guesses = make([]slot, len(c.trie)), make([]guesses, len(c.trie))
 	r.trie, r.depthMax = c.trie, c.limits.JSONDepth
 }
 
 // scanEvent finds what is asked of an event in the slots.
 func (c *Codec) scanEvent(value []byte, rec Record, sc *Scanned) *BadInput {
 	r := &sc.reader
-	for _, id := range c.inner {
-		switch first := r.slots[id].first; {
-		case first == 0 || first == 'n':
-		case c.trie[id].array && first != '[':
-			return bad(BadContext, "%s is neither an array nor null", c.trie.path(id))
-		case !c.trie[id].array && first != '{':
-			return bad(BadContext, "%s is neither an object nor null", c.trie.path(id))
+	for _, n := range c.inner {
+		if first := r.slots[n.id].first; first != n.first && first != 0 && first != 'n' {
+			return c.badContext(n)
 		}
 	}
 	sc.Event, sc.Notes, sc.scratch = session.Event{}, 0, sc.scratch[:0]
@@ -127,44 +132,62 @@ func (c *Codec) scanEvent(value []byte, rec Record, sc *Scanned) *BadInput {
 	return c.scanRest(value, sc)
 }
 
+func (c *Codec) badContext(n inner) *BadInput {
+	if n.first == '[' {
+		return bad(BadContext, "%s is neither an array nor null", c.trie.path(n.id))
+	}
+	return bad(BadContext, "%s is neither an object nor null", c.trie.path(n.id))
+}
+
 // scanKey finds the anonymous ID and the source.
 func (c *Codec) scanKey(value, key []byte, sc *Scanned) *BadInput {
 	e := &sc.Event
-	var id []byte
 	for _, n := range c.paths[pathAnonymousID] {
 		s := &sc.reader.slots[n]
 		if s.first == 0 || s.first == 'n' {
 			continue
 		}
 		if s.first != '"' {
-			return bad(NoKey, "%s is no text", c.trie.path(n))
+			return c.badKey(n)
 		}
 		if text := sc.text(value, s); !isBlank(text) {
-			id = c.keyOf(n, text, s, sc)
+			e.AnonymousID = text
+			if c.idType == session.IDUUID {
+				e.AnonymousID = c.keyOf(n, text, s, sc)
+			}
 			break
 		}
 	}
-	if id == nil && c.byKey && !isBlank(key) {
-		if !utf8.Valid(key) {
-			return bad(NoKey, "the record key is not UTF-8")
+	if e.AnonymousID == nil {
+		if b := c.takeRecordKey(e, key); b != nil {
+			return b
 		}
-		id = key
 	}
-	if id == nil {
-		return bad(NoKey, "the anonymous ID is absent or blank")
-	}
-	e.AnonymousID = id
 	e.Source, _ = c.known(value, pathSource, sc)
-	if b := c.checkLength("the anonymous ID", id); b != nil {
+	if b := c.checkLength("the anonymous ID", e.AnonymousID); b != nil {
 		return b
 	}
 	return c.checkLength("the source", e.Source)
 }
 
-// keyOf returns the key that a text gives. A client's session id, which is the key of who has no
-// other, is one whatever the case it is sent in, as it is as an id.
+func (c *Codec) badKey(n int) *BadInput { return bad(NoKey, "%s is no text", c.trie.path(n)) }
+
+// takeRecordKey makes the record key the anonymous ID, if it is asked for and is one.
+func (c *Codec) takeRecordKey(e *session.Event, key []byte) *BadInput {
+	if !c.byKey || isBlank(key) {
+		return bad(NoKey, "the anonymous ID is absent or blank")
+	}
+	if !utf8.Valid(key) {
+		return bad(NoKey, "the record key is not UTF-8")
+	}
+	e.AnonymousID = key
+	return nil
+}
+
+// keyOf returns the key that a text gives where ids are UUIDs. A client's session id, which is the
+// key of who has no other, is one whatever the case it is sent in, as it is as an id.
 func (c *Codec) keyOf(n int, text []byte, s *slot, sc *Scanned) []byte {
-	if c.idType != session.IDUUID || !slices.Contains(c.paths[pathSessionID], n) {
+	if !slices.Contains(c.paths[pathSessionID], n) {
 		return text
 	}
 	if lower, invalid := sc.uuidID(text, s); invalid == session.ValidID {
