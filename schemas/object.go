@@ -55,7 +55,7 @@ func (sp *splice) isPlain(dst []byte, e *edge) bool {
 		len(sp.st.ID.Text) == 0 && len(sp.st.Previous.Text) == 0
 }
 
-// appendPlain appends the members of a plain object.
+// appendPlain appends a plain object.
 func appendPlain(dst []byte, e *edge, set fieldSet, st *session.Stamp, dates *dates) []byte {
 	b, n := dst[len(dst):len(dst)+e.room], 0
 	for i := range e.members {
@@ -65,24 +65,28 @@ func appendPlain(dst []byte, e *edge, set fieldSet, st *session.Stamp, dates *da
 		}
 		*(*[labelBytes]byte)(b[n:]) = m.piece
 		n += m.size
+		var number int64
 		switch m.field {
 		case fieldID:
-			n += putInt(b[n:], st.ID.Int)
+			number = st.ID.Int
+		case fieldIndex:
+			number = int64(st.Index)
+		case fieldEventIndex:
+			number = int64(st.EventIndex)
+		case fieldPreviousID:
+			number = st.Previous.Int
 		case fieldUUID:
 			n += putUUID((*[uuidCharacters + 2]byte)(b[n:]), &st.UUID)
-		case fieldStart:
-			n += copy(b[n:], "true")
-		case fieldIndex:
-			n += putInt(b[n:], int64(st.Index))
-		case fieldEventIndex:
-			n += putInt(b[n:], int64(st.EventIndex))
-		case fieldPreviousID:
-			n += putInt(b[n:], st.Previous.Int)
+			continue
 		case fieldStartedAt:
 			n += dates.put((*[timeCharacters]byte)(b[n:]), st.StartedAt)
+			continue
 		default:
 			n += len(appendField(b[n:n], m.field, st))
+			continue
 		}
+		n += putInt(b[n:], number)
 	}
-	return dst[:len(dst)+n]
+	b[0], b[n] = '{', '}' // the first in the place of a comma
+	return dst[:len(dst)+n+1]
 }

@@ -136,8 +136,7 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 		}
 		if child != 0 {
 			if r.trie[child].owned {
-				e := r.edit(editMember, child)
-				e.sep, e.start, e.end, e.after = int32(sep), int32(start), int32(last), int32(i)
+				r.edit(editMember, child, sep, start, last, i)
 			}
 			if len(r.edits) > editsMax {
 				return r.fail(start, faultEdits)
@@ -173,18 +172,17 @@ func (r *reader) named(b []byte, i, at, id int) (child, value int) {
 }
 
 // end notes where a further member of an object goes: behind the last one.
-func (r *reader) end(id, open, last, count int) {
-	e := r.edit(editEnd, id)
-	e.sep, e.start, e.end, e.after = int32(open), int32(last), int32(last), int32(count)
-}
+func (r *reader) end(id, open, last, count int) { r.edit(editEnd, id, open, last, last, count) }
 
 // edit notes a place that may be edited. It is filled in where it stays: one that is made elsewhere
 // and copied is read back before it is written.
-func (r *reader) edit(kind editKind, id int) *edit {
+//
+//go:noinline // object has it in three places, and few members need it
+func (r *reader) edit(kind editKind, id, sep, start, end, after int) {
 	r.edits = append(r.edits, edit{})
 	e := &r.edits[len(r.edits)-1]
 	e.kind, e.node = kind, int32(id)
-	return e
+	e.sep, e.start, e.end, e.after = int32(sep), int32(start), int32(end), int32(after)
 }
 
 // member checks the member name at i and returns which child of n it names, 0 for none, and the
@@ -248,6 +246,7 @@ func (r *reader) keep(id, start, end int) {
 	s.start, s.end, s.first, s.escaped = int32(start), int32(end), '"', r.escaped
 }
 
+//go:noinline // it is rare
 func (r *reader) forget(id int) { clear(r.slots[id:r.trie[id].end]) }
 
 // known reads the value at i, which is no string, of a member that some path leads to.
@@ -268,8 +267,7 @@ func (r *reader) known(b []byte, i, id, depth int) int {
 	default:
 		i = r.value(b, i, depth)
 		if n.inner && first == 'n' && i > 0 {
-			e := r.edit(editNull, id)
-			e.start, e.end = int32(start), int32(i)
+			r.edit(editNull, id, 0, start, i, 0)
 		}
 	}
 	s := &r.slots[id]

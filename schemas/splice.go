@@ -234,16 +234,25 @@ func (sp *splice) complete(e *edit) {
 			continue
 		}
 		sp.copy(e.start)
+		dst := sp.dst
 		if kept++; kept > 1 {
-			sp.dst = append(sp.dst, ',')
+			dst = append(dst, ',')
 		}
-		sp.dst = append(sp.dst, sp.c.labels[k]...)
-		sp.dst = sp.appendPlace(sp.dst, k)
+		dst = append(dst, sp.c.labels[k]...)
+		sp.dst = sp.appendPlace(dst, k)
 	}
 }
 
 // appendPlace appends what is written at a place, or all that is written below it.
 func (sp *splice) appendPlace(dst []byte, id int) []byte {
+	if e := &sp.c.edges[id]; sp.isPlain(dst, e) {
+		return appendPlain(dst, e, sp.set, sp.st, sp.dates)
+	}
+	return sp.appendOther(dst, id)
+}
+
+// appendOther is appendPlace for all but plain objects.
+func (sp *splice) appendOther(dst []byte, id int) []byte {
 	e := &sp.c.edges[id]
 	if e.copies != nil {
 		if s := sp.source(e); s != nil {
@@ -258,15 +267,11 @@ func (sp *splice) appendPlace(dst []byte, id int) []byte {
 		return append(dst, e.other...)
 	}
 	open := len(dst)
-	if sp.isPlain(dst, e) {
-		dst = appendPlain(dst, e, sp.set, sp.st, sp.dates)
-	} else {
-		for i := range e.members {
-			m := &e.members[i]
-			if sp.set.has(m.field) {
-				dst = append(dst, m.label...)
-				dst = appendField(dst, m.field, sp.st)
-			}
+	for i := range e.members {
+		m := &e.members[i]
+		if sp.set.has(m.field) {
+			dst = append(dst, m.label...)
+			dst = appendField(dst, m.field, sp.st)
 		}
 	}
 	if e.fields == 0 {

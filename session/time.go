@@ -30,8 +30,8 @@ func (t Time) IsValid() bool { return t >= TimeMin && t <= TimeMax }
 // the next minute. The instant must lie in the years 1 to 9999. What is finer than a millisecond is
 // cut, towards the past.
 func ParseTime(text []byte) (Time, bool) {
-	if c, ok := usualCivil(text); ok {
-		return c.time(0)
+	if t, ok := parseUsual(text); ok {
+		return t, true
 	}
 	if len(text) > len("2006-") && text[len("2006")] == '-' {
 		return parseRFC3339(text)
@@ -219,20 +219,20 @@ func lessForm(b []byte, form, room uint64) (x, faults uint64) {
 	return x, x | (x + room)
 }
 
-// usualCivil reads a time in the usual form; false: it has another one.
-func usualCivil(b []byte) (civil, bool) {
+// parseUsual reads a time in the usual form; false: it has another one, or there is no such time.
+func parseUsual(b []byte) (Time, bool) {
 	if len(b) != len(usualTime) {
-		return civil{}, false
+		return 0, false
 	}
 	x, faultsX := lessForm(b[0:], formDate, roomDate)
 	y, faultsY := lessForm(b[8:], formDay, roomDay)
 	z, faultsZ := lessForm(b[16:], formClock, roomClock)
 	if (faultsX|faultsY|faultsZ)&highest != 0 {
-		return civil{}, false
+		return 0, false
 	}
 	third := int(z >> 48 & 0xff)              // of the milliseconds
 	x, y, z = x*10+x>>8, y*10+y>>8, z*10+z>>8 // each byte and its neighbour, as a number
-	return civil{
+	c := civil{
 		year:       100*int(x&0xff) + int(x>>16&0xff),
 		month:      int(x >> 40 & 0xff),
 		dayOfMonth: int(y & 0xff),
@@ -240,7 +240,8 @@ func usualCivil(b []byte) (civil, bool) {
 		minute:     int(y >> 48 & 0xff),
 		second:     int(z >> 8 & 0xff),
 		millis:     10*int(z>>32&0xff) + third,
-	}, true
+	}
+	return c.time(0)
 }
 
 // parseRFC3339 reads date-time of RFC 3339, section 5.6, with the zone left out as UTC.
