@@ -120,7 +120,10 @@ func (r *reader) object(b []byte, i, id, depth int) int {
 				i = r.text(b, start+1)
 			}
 			if child != 0 {
-				r.keep(child, start, i)
+				if r.slots[child].first != 0 {
+					r.forget(child)
+				}
+				r.slots[child].keep(start, i, r.escaped)
 			}
 		case child == 0:
 			i = r.value(b, i, depth+1)
@@ -235,17 +238,15 @@ func (r *reader) memberSlow(b []byte, i int, n *node) (child, behind int) {
 	return n.find(head(name), name), end
 }
 
-// keep notes a string. What an earlier member of the same name held is forgotten, all below it too:
-// the last one counts wholly.
-func (r *reader) keep(id, start, end int) {
-	s := &r.slots[id]
-	if s.first != 0 {
-		r.forget(id)
-	}
-	// Field by field: a slot that is made elsewhere and copied is read back before it is written.
-	s.start, s.end, s.first, s.escaped = int32(start), int32(end), '"', r.escaped
+// keep notes a string. It fills in the slot field by field: one that is made elsewhere and copied is
+// read back before it is written.
+func (s *slot) keep(start, end int, escaped bool) {
+	s.start, s.end, s.first, s.escaped = int32(start), int32(end), '"', escaped
 }
 
+// forget forgets what an earlier member of the same name held, all below it too: the last one counts
+// wholly.
+//
 //go:noinline // it is rare
 func (r *reader) forget(id int) { clear(r.slots[id:r.trie[id].end]) }
 
@@ -300,7 +301,10 @@ func (r *reader) array(b []byte, i, id, depth int) int {
 			start := i
 			r.escaped = false
 			i = r.text(b, start+1)
-			r.keep(child, start, i)
+			if r.slots[child].first != 0 {
+				r.forget(child)
+			}
+			r.slots[child].keep(start, i, r.escaped)
 		default:
 			i = r.known(b, i, child, depth+1)
 		}

@@ -108,6 +108,7 @@ func (c *Codec) prepare(r *reader) {
 	}
 }
 
+//go:noinline // it is rare
 func (r *reader) adopt(c *Codec) {
 	r.slots, r.guesses = make([]slot, len(c.trie)), make([]guesses, len(c.trie))
 	r.trie, r.depthMax = c.trie, c.limits.JSONDepth
