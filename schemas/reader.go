@@ -48,7 +48,8 @@ type reader struct {
 	// Also by node: what the event before had in the object there.
 	guesses []guesses
 	edits   []edit
-	name    []byte // a member name with its escapes decoded
+	removed []int32 // by node: members that a splice removes from the object it is at
+	name    []byte  // a member name with its escapes decoded
 }
 
 // read checks the event, notes its values, and returns false with the fault noted.

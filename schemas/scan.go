@@ -27,7 +27,6 @@ type Scanned struct {
 	campaign []campaignMember
 	asked    [][]byte // texts of the places that rules ask, where they hold escapes
 	isAsked  bool     // some of them are there
-	removed  []int32  // by place: members a splice removed from the object it is in
 	dates    dates    // of what a splice writes
 }
 
@@ -111,6 +110,7 @@ func (c *Codec) prepare(r *reader) {
 //go:noinline // it is rare
 func (r *reader) adopt(c *Codec) {
 	r.slots, r.guesses = make([]slot, len(c.trie)), make([]guesses, len(c.trie))
+	r.removed = make([]int32, len(c.trie))
 	r.trie, r.depthMax = c.trie, c.limits.JSONDepth
 }
 

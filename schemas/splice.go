@@ -139,15 +139,15 @@ func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp)
 	if sc.avro.program != nil {
 		return c.appendAvro(dst, value, sc, st)
 	}
+	if cap(dst)-len(dst) < len(value)+c.room {
+		dst = grown(dst, len(value)+c.room)
+	}
+	sp := splice{c: c, value: value, st: st, set: fieldsOf(st) & c.fields, dst: dst,
+		slots: sc.reader.slots, removed: sc.reader.removed, dates: &sc.dates, lead: -1}
 	if st.Status == session.Bypass {
-		return append(dst, value...)
+		sp.copy(int32(len(value)))
+		return sp.dst
 	}
-	if len(sc.removed) != len(c.trie) {
-		sc.removed = make([]int32, len(c.trie))
-	}
-	sp := splice{c: c, value: value, st: st, set: fieldsOf(st) & c.fields,
-		dst: slices.Grow(dst, len(value)+c.room), slots: sc.reader.slots, removed: sc.removed,
-		dates: &sc.dates, lead: -1}
 	if len(c.copies) > 0 {
 		sp.copyAll()
 	}
@@ -163,6 +163,11 @@ func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp)
 	sp.copy(int32(len(value)))
 	return sp.dst
 }
+
+// grown is slices.Grow.
+//
+//go:noinline // it is rare
+func grown(dst []byte, n int) []byte { return slices.Grow(dst, n) }
 
 // splice is the work of one AppendStamped.
 type splice struct {
