@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -174,6 +175,25 @@ func TestIntegersOutsideOfInt64AreOutOfRange(t *testing.T) {
 		"12345678.0": 0, "123456789012345678.00": 0, "1234567e2": session.InvalidFraction} {
 		if n, invalid := parseInt([]byte(text), 0); invalid != want {
 			t.Errorf("%s: %d %v", text, n, invalid)
+		}
+	}
+}
+
+// Most ids are read sixteen digits at a time: all of them must be digits, wherever they stand.
+func TestDigitsAreReadManyAtATime(t *testing.T) {
+	const digits = "9081726354091827"
+	for size := 8; size <= len(digits); size++ {
+		text := []byte(digits[:size])
+		for i := range text {
+			for c := range 256 {
+				text[i] = byte(c)
+				n, ok := parse16(text)
+				want, err := strconv.ParseUint(string(text), 10, 64)
+				if ok != (err == nil) || ok && n != want {
+					t.Errorf("%q: %d %t, want %d %v", text, n, ok, want, err)
+				}
+			}
+			text[i] = digits[i]
 		}
 	}
 }

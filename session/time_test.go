@@ -257,6 +257,51 @@ func FuzzParseTime(f *testing.F) {
 	})
 }
 
+// A time in the usual form is read by a way of its own, eight bytes at a time. What it takes must be
+// what the way of all others takes.
+func TestTimesInTheUsualFormAreReadAsAllOthers(t *testing.T) {
+	taken := 0
+	check := func(text []byte) {
+		t.Helper()
+		usual, ok := parseUsual(text)
+		want, wantOK := parseRFC3339(text)
+		if ok {
+			taken++
+		}
+		if ok && (!wantOK || usual != want) {
+			t.Errorf("%q: %d, want %d %t", text, usual, want, wantOK)
+		}
+		if got, gotOK := ParseTime(text); gotOK != wantOK || got != want {
+			t.Errorf("%q: ParseTime gives %d %t, want %d %t", text, got, gotOK, want, wantOK)
+		}
+	}
+	for _, base := range []string{"2024-02-29T23:59:59.999Z", "0001-01-01T00:00:00.000Z",
+		"9999-12-31T09:05:60.010Z", "1970-11-30T12:34:56.789Z"} {
+		text := []byte(base)
+		for i := range text {
+			for c := range 256 {
+				text[i] = byte(c)
+				check(text)
+				for _, k := range []int{i - 1, i + 1, (i + 8) % len(text)} { // two at a time
+					if k >= 0 && k < len(text) {
+						was := text[k]
+						text[k] ^= byte(c) & 0x8f
+						if text[4] == '-' { // else it may be a number
+							check(text)
+						}
+						text[k] = was
+					}
+				}
+			}
+			text[i] = base[i]
+		}
+		check(text[:len(text)-1])
+	}
+	if taken < 1000 {
+		t.Errorf("%d were taken", taken)
+	}
+}
+
 func TestDaysSince1970AgreesWithTheCalendar(t *testing.T) {
 	at := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 	for ; at.Year() < 10_000; at = at.AddDate(0, 0, 1) {
