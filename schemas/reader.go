@@ -239,14 +239,14 @@ func (r *reader) memberSlow(b []byte, i int, n *node) (child, behind int) {
 	return n.find(head(name), name), end
 }
 
-// keep notes a string. It fills in the slot field by field: one that is made elsewhere and copied is
-// read back before it is written.
+// keep notes a string. It fills in the slot field by field: one that is made elsewhere and copied
+// is read back before it is written.
 func (s *slot) keep(start, end int, escaped bool) {
 	s.start, s.end, s.first, s.escaped = int32(start), int32(end), '"', escaped
 }
 
-// forget forgets what an earlier member of the same name held, all below it too: the last one counts
-// wholly.
+// forget forgets what an earlier member of the same name held, all below it too: the last one
+// counts wholly.
 //
 //go:noinline // it is rare
 func (r *reader) forget(id int) { clear(r.slots[id:r.trie[id].end]) }

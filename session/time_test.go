@@ -257,8 +257,8 @@ func FuzzParseTime(f *testing.F) {
 	})
 }
 
-// A time in the usual form is read by a way of its own, eight bytes at a time. What it takes must be
-// what the way of all others takes.
+// A time in the usual form is read by a way of its own, eight bytes at a time. What it takes must
+// be what the way of all others takes.
 func TestTimesInTheUsualFormAreReadAsAllOthers(t *testing.T) {
 	taken := 0
 	check := func(text []byte) {
