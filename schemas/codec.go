@@ -57,7 +57,6 @@ type Codec struct {
 	wants  []fieldSet       // by place: the fields of its edge and of those below it
 	writes [][]int          // by place: its members that have wants
 	labels []string         // by place: `"name":`, nothing for an element of an array
-	room   int              // about what a splice adds to an event
 
 	copies []int    // places of the values that are copied from elsewhere
 	asked  fieldSet // output.fields

@@ -115,9 +115,6 @@ func (c *Codec) plan() {
 		}
 	}
 	c.fields = c.wants[0]
-	for id := range c.edges {
-		c.room += len(c.labels[id]) + c.edges[id].room
-	}
 	c.writes = make([][]int, len(c.trie))
 	for id := 1; id < len(c.trie); id++ {
 		if parent := c.trie[id].parent; c.wants[id] != 0 {
@@ -138,9 +135,6 @@ func (c *Codec) plan() {
 func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp) []byte {
 	if sc.avro.program != nil {
 		return c.appendAvro(dst, value, sc, st)
-	}
-	if cap(dst)-len(dst) < len(value)+c.room {
-		dst = grown(dst, len(value)+c.room)
 	}
 	sp := splice{c: c, value: value, st: st, set: fieldsOf(st) & c.fields, dst: dst,
 		slots: sc.reader.slots, removed: sc.reader.removed, dates: &sc.dates, lead: -1}
@@ -163,11 +157,6 @@ func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp)
 	sp.copy(int32(len(value)))
 	return sp.dst
 }
-
-// grown is slices.Grow.
-//
-//go:noinline // it is rare
-func grown(dst []byte, n int) []byte { return slices.Grow(dst, n) }
 
 // splice is the work of one AppendStamped.
 type splice struct {
