@@ -147,11 +147,11 @@ func TestPlainObjectsAreWrittenLikeOthers(t *testing.T) {
 				t.Fatal(bad)
 			}
 			for _, id := range []int64{-1 << 63, -1, 9, 10, 99_999_999, 1e8, 1e16 - 1, 1e16, 1<<63 - 1} {
-				for _, start := range []bool{true, false} {
-					st := stampOf(session.ID{Int: id}, session.ID{Int: id}, start)
+				for i, count := range []uint64{1, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
+					st := stampOf(session.ID{Int: id}, session.ID{Int: id}, i%2 == 0)
 					st.Campaign, st.Late, st.Clamped, st.Duplicate = nil, true, true, true
 					st.Index, st.StartedAt = 1<<32-1, session.Time(id>>20)
-					st.EventIndex = 1<<64 - 1
+					st.EventIndex = count
 					tight := string(c.AppendStamped(nil, value, sc, st))
 					roomy := string(c.AppendStamped(make([]byte, 0, 4096), value, sc, st))
 					if tight != roomy {

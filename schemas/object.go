@@ -49,10 +49,11 @@ func roomOf(members []member) int {
 	return room
 }
 
-// isPlain reports whether all members that are written of an object with a room have no texts.
+// isPlain reports whether all members that are written of an object with a room have no texts, and
+// no number that an int64 does not hold.
 func (sp *splice) isPlain(dst []byte, e *edge) bool {
 	return e.room != 0 && cap(dst)-len(dst) >= e.room && sp.set&e.fields&^fieldsPlain == 0 &&
-		len(sp.st.ID.Text) == 0 && len(sp.st.Previous.Text) == 0
+		len(sp.st.ID.Text) == 0 && len(sp.st.Previous.Text) == 0 && int64(sp.st.EventIndex) >= 0
 }
 
 // appendPlain appends a plain object.
