@@ -26,7 +26,7 @@ type lane struct {
 	txn  string // transactional id and static member id
 	log  *zap.Logger
 
-	beat atomic.Int64 // unix ms of the last turn of the loop, for the watchdog
+	beat atomic.Pointer[time.Time] // of the last turn of the loop, for the watchdog
 	// unsettled: visits may be due at the event watermark that no committed transaction has ended.
 	unsettled atomic.Bool
 
@@ -96,7 +96,7 @@ func (l *lane) run(ctx context.Context) error {
 	backoff := newBackoff()
 	for {
 		began := time.Now()
-		l.beat.Store(began.UnixMilli()) // a lane that waits for brokers does not hang
+		l.beat.Store(&began) // a lane that waits for brokers does not hang
 		err := l.session(ctx)
 		var reset *resetError
 		switch {
@@ -120,6 +120,11 @@ func (l *lane) run(ctx context.Context) error {
 	}
 }
 
+func (l *lane) beats() {
+	now := time.Now()
+	l.beat.Store(&now)
+}
+
 // session runs one client until ctx is done (nil) or it must be thrown away.
 func (l *lane) session(ctx context.Context) (err error) {
 	if err := l.begin(ctx); err != nil {
@@ -127,7 +132,7 @@ func (l *lane) session(ctx context.Context) (err error) {
 	}
 	defer l.discard()
 	for {
-		l.beat.Store(time.Now().UnixMilli())
+		l.beats()
 		switch {
 		case l.host.halted():
 			return errHalted

@@ -41,7 +41,7 @@ func Run(ctx context.Context, cfg Config) error {
 	for i := range lanes {
 		txn := cfg.TransactionalID(i)
 		lanes[i] = &lane{host: h, id: i, txn: txn, log: cfg.Log.With(zap.String("lane", txn))}
-		lanes[i].beat.Store(time.Now().UnixMilli())
+		lanes[i].beats()
 		g.Go(func() error { return lanes[i].run(gctx) })
 	}
 	watch, stopWatch := context.WithCancel(gctx)
@@ -217,7 +217,7 @@ func (h *host) watch(ctx context.Context, lanes []*lane) error {
 			return nil
 		}
 		for _, l := range lanes {
-			since := time.Since(time.UnixMilli(l.beat.Load()))
+			since := time.Since(*l.beat.Load()) // of the steady clock, which nobody sets
 			if since > stuckAfter {
 				return &StopError{What: fmt.Sprintf("lane %s has hung for %s", l.txn, since.Round(time.Second)),
 					Do: "start again; nothing is lost"}
