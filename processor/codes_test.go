@@ -269,7 +269,14 @@ func (x *trial) try(p place, code *kerr.Error, persistent bool) (did action, wha
 		w.t.Errorf("%s %s: the events do not come out", p.name, code.Message)
 	}
 	x.feed()
-	if x.came(time.Minute) && !x.ended() {
+	came = x.came(time.Minute)
+	if x.c.UntilEnd {
+		select {
+		case <-x.m.done: // it may have got to the end only now
+		case <-time.After(time.Minute):
+		}
+	}
+	if came && !x.ended() {
 		return did, what
 	}
 	if x.ended() {
