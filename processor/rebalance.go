@@ -138,11 +138,15 @@ func (b balancer) JoinGroupMetadata(
 // waiting reports whether a rebalance waits for us, until take is called.
 func (c *calls) waiting() bool { return c.rebalance.Load() }
 
-// wakes names what interrupt calls from now on.
+// wakes names what interrupt calls from now on. It is called at once if partitions came or went that
+// nobody has taken note of yet, as they do at the start, ahead of the first poll.
 func (c *calls) wakes(cancel context.CancelFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wake = cancel
+	if len(c.events) > 0 {
+		cancel()
+	}
 }
 
 func (c *calls) interrupt() {
