@@ -94,7 +94,7 @@ test-kafka: build $(KAFKA) ## integration tests on a fresh broker, or on those o
 crash: build $(KAFKA) ## break it on a real broker: kills, pauses, damage, outages; LONG=1: 2,000 kills
 	SESSIONIZER_BIN=$(CURDIR)/bin/sessionizer LONG=$(LONG) PROOF_DIR=$(abspath $(PROOF_DIR)) \
 		$(KAFKA) with $(GO) test -count=1 -v -tags kafka -timeout 8h -parallel 4 $(TEST_FLAGS) \
-		-run Campaign ./internal/kafkatest
+		-run 'Campaign|Broker_|Refusal|Pause|Restore|Hanging' ./internal/kafkatest
 
 report: ## docs/proof.md anew, from what breaks it: half an hour
 	rm -rf $(PROOF_DIR)

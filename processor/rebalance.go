@@ -138,8 +138,8 @@ func (b balancer) JoinGroupMetadata(
 // waiting reports whether a rebalance waits for us, until take is called.
 func (c *calls) waiting() bool { return c.rebalance.Load() }
 
-// wakes names what interrupt calls from now on. It is called at once if partitions came or went that
-// nobody has taken note of yet, as they do at the start, ahead of the first poll.
+// wakes names what interrupt calls from now on. It is called at once if partitions came or went
+// that nobody has taken note of yet, as they do at the start, ahead of the first poll.
 func (c *calls) wakes(cancel context.CancelFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

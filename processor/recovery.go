@@ -247,7 +247,8 @@ func (r *Recovery) mustBeNew(ctx context.Context, haveLocal bool) error {
 		what = fmt.Sprintf("the group has no committed offset, but the changelog goes up to offset %d",
 			meta.Offset)
 		do = fmt.Sprintf("set it back with: kafka-consumer-groups.sh --bootstrap-server %s --group %s "+
-			"--topic %s:%d --reset-offsets --to-offset %d --execute",
+			"--topic %s:%d --reset-offsets --to-offset %d --execute (once the group is empty, which takes "+
+			"the session timeout; a command for each partition)",
 			r.Broker, r.Group, r.Topic, r.Partition, meta.Offset)
 	}
 	return &StopError{What: r.String() + ": " + what, Do: do}

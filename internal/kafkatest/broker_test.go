@@ -21,6 +21,7 @@ import (
 
 func TestBroker_ThatGoesAwayAndComesBack(t *testing.T) {
 	t.Parallel()
+	outcome(t, "broker killed twice, paused for 13 s and for 3 s: went on")
 	faults := []struct {
 		name string
 		away func(t *testing.T, b *kafka.Broker)

@@ -50,10 +50,17 @@ func killed(t *testing.T, name string, kills int) {
 	from := c.offsets(t)
 	proc := c.p.run(t, "one")
 	c.awaitCommit(t, commitWithin, from)
-	for range kills {
+	const startKillEvery = 5
+	for n := range kills {
 		c.sleep(t, time.Duration(c.rng.Int64N(int64(400*time.Millisecond))))
 		proc.kill()
 		c.fault("SIGKILL")
+		if n%startKillEvery == 0 {
+			proc = c.p.run(t, "one")
+			c.sleep(t, time.Duration(c.rng.Int64N(int64(250*time.Millisecond))))
+			proc.kill()
+			c.fault("SIGKILL of a successor while it starts")
+		}
 		from = c.settled(t, "one")
 		began := time.Now()
 		proc = c.p.run(t, "one")

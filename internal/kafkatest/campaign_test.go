@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,37 @@ const (
 	recovery = "from the start of a killed process's successor to its first commit"
 	takeover = "from a kill without a successor to the first commit of those who take over"
 )
+
+// outcomes is the record of the faults that have a test of their own.
+var outcomes struct {
+	mu     sync.Mutex
+	counts map[string]int64
+	failed int
+}
+
+// outcome notes at the end of a test what it has seen the program do.
+func outcome(t *testing.T, name string) {
+	t.Helper()
+	t.Cleanup(func() {
+		outcomes.mu.Lock()
+		defer outcomes.mu.Unlock()
+		if outcomes.counts == nil {
+			outcomes.counts = map[string]int64{}
+		}
+		outcomes.counts[name]++
+		if t.Failed() {
+			outcomes.failed++
+		}
+		r := proof.Record{
+			Name: "Outages and losses", Order: 1, Counts: outcomes.counts, Violations: outcomes.failed,
+			What: "The program on Apache Kafka, once for each. What goes on is checked by the auditor, what " +
+				"is refused names what to do.",
+		}
+		if err := r.Write(); err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 func (c *campaign) fault(name string) { c.record.Counts[name]++ }
 

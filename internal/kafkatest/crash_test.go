@@ -157,6 +157,7 @@ func (h *hunt) rest() {
 
 func TestPause_OfAMemberUnderLoadDoublesNothing(t *testing.T) {
 	t.Parallel()
+	outcome(t, "member paused under load: went on")
 	rng := random(t)
 	p := newPipeline(t, 4, nil)
 	p.make(t)
@@ -193,6 +194,7 @@ func TestPause_OfAMemberUnderLoadDoublesNothing(t *testing.T) {
 
 func TestPause_WhileVisitsComeDueEndsEachOnce(t *testing.T) {
 	t.Parallel()
+	outcome(t, "member paused while visits come due: went on")
 	p := newPipeline(t, 4, nil,
 		"session.timeout=4s", "session.mobile_timeout=4s", "time.out_of_order=1s")
 	p.make(t)
@@ -241,6 +243,7 @@ func (p *pipeline) awaitOutput(t *testing.T, count int) int {
 
 func TestRestore_WithoutStateDirectoryAndInput(t *testing.T) {
 	t.Parallel()
+	outcome(t, "state directory and input gone: restored")
 	rng := random(t)
 	p := newPipeline(t, 3, nil)
 	p.make(t)

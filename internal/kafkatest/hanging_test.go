@@ -24,6 +24,7 @@ import (
 
 func TestHanging_WhatWasNotCommittedIsAborted(t *testing.T) {
 	t.Parallel()
+	outcome(t, "transaction without a marker: ended")
 	p := forgetful(t)
 	records := customers(random(t), 20, 1_000)
 	p.send(t, records[:400]...)
@@ -42,6 +43,7 @@ func TestHanging_WhatWasNotCommittedIsAborted(t *testing.T) {
 // Of a transaction that is not younger than the committed offset nobody knows what became of it.
 func TestHanging_WhatMayBeCommittedIsLeftToAnOperator(t *testing.T) {
 	t.Parallel()
+	outcome(t, "transaction without a marker, of which nobody knows: refused")
 	p := forgetful(t)
 	records := customers(random(t), 20, 1_000)
 	p.send(t, records[:400]...)

@@ -69,6 +69,7 @@ func (p *pipeline) awaitMarkers(t *testing.T) {
 
 func TestRefusal_OfMorePartitions(t *testing.T) {
 	t.Parallel()
+	outcome(t, "partitions added: refused")
 	p := processed(t, 2)
 	proc := p.run(t, "one")
 	p.awaitOwners(t, startWithin, map[string]int{"one-0": 2})
@@ -100,6 +101,7 @@ func TestRefusal_OfMorePartitions(t *testing.T) {
 // count says that keys have moved to the new partition, away from their state.
 func TestRefusal_TakesNoPartitionThatWasNotThereAtTheStart(t *testing.T) {
 	t.Parallel()
+	outcome(t, "partitions added while it runs: refused")
 	p := processed(t, 2)
 	proc := p.run(t, "one")
 	p.awaitOwners(t, startWithin, map[string]int{"one-0": 2})
@@ -138,6 +140,7 @@ func (p *pipeline) grow(t *testing.T, topic string) {
 
 func TestRefusal_OfAGroupWithoutItsOffsets(t *testing.T) {
 	t.Parallel()
+	outcome(t, "the group's offsets deleted: refused")
 	p := processed(t, 2)
 	committed := p.committed(t)
 	if _, err := p.adm.DeleteGroup(ask(t), p.group); err != nil {
@@ -185,6 +188,7 @@ func (p *pipeline) setOffsets(t *testing.T, at []int64) {
 
 func TestRefusal_OfALostChangelog(t *testing.T) {
 	t.Parallel()
+	outcome(t, "changelog missing: refused")
 	p := processed(t, 2)
 	p.deleteTopic(t, p.changelog)
 	proc := p.run(t, "one")
@@ -199,6 +203,7 @@ func TestRefusal_OfALostChangelog(t *testing.T) {
 
 func TestRefusal_OfAnInputMadeAnew(t *testing.T) {
 	t.Parallel()
+	outcome(t, "input deleted and made anew: refused")
 	p := processed(t, 2)
 	proc := p.run(t, "one")
 	p.awaitOwners(t, startWithin, map[string]int{"one-0": 2})
@@ -216,6 +221,7 @@ func TestRefusal_OfAnInputMadeAnew(t *testing.T) {
 
 func TestRefusal_OfInputThatIsGone(t *testing.T) {
 	t.Parallel()
+	outcome(t, "input retention passed: refused")
 	p := processed(t, 2)
 	rng := random(t)
 	p.send(t, customers(rng, 30, 500)...)

@@ -11,6 +11,7 @@ import (
 // A changelog that has lost its beginning holds some keys and not others: no state is made of it.
 func TestRefusal_OfATruncatedChangelog(t *testing.T) {
 	t.Parallel()
+	outcome(t, "changelog truncated: refused")
 	p := processed(t, 2)
 	p.setPolicy(t, "compact,delete") // a broker deletes records of no other
 	var upTo kadm.Offsets

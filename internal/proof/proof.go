@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Variable names the folder that records are written to. Without it nothing is written.
@@ -27,6 +29,9 @@ type Record struct {
 	TimesMs    map[string][]int64 `json:",omitempty"` // what took how long, each time
 	Violations int                // losses, doubles and wrong results
 	SHA256     string             `json:",omitempty"` // of the output, the same as undisturbed
+
+	Made  string // the day, filled in by Write
+	Cores int    // of the machine, likewise
 }
 
 // Write leaves the record where a report finds it, in place of an earlier one of the same name.
@@ -35,6 +40,7 @@ func (r Record) Write() error {
 	if dir == "" {
 		return nil
 	}
+	r.Made, r.Cores = time.Now().UTC().Format(time.DateOnly), runtime.NumCPU()
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the record of %s: %w", r.Name, err)

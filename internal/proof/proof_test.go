@@ -28,6 +28,12 @@ func TestRecordsComeBackInTheirOrder(t *testing.T) {
 		}
 	}
 	got, err := Read(dir)
+	for i := range got {
+		if got[i].Made == "" || got[i].Cores < 1 {
+			t.Errorf("made on %q with %d cores", got[i].Made, got[i].Cores)
+		}
+		got[i].Made, got[i].Cores = "", 0
+	}
 	if want := []Record{first, second}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"sessionizer/internal/proof"
 )
@@ -26,8 +24,11 @@ func main() {
 	}
 	records, err := proof.Read(os.Args[1])
 	if err == nil {
+		err = complete(records)
+	}
+	if err == nil {
 		//nolint:gosec // the file is the one that was asked for
-		err = os.WriteFile(os.Args[2], []byte(render(records, time.Now())), 0o644)
+		err = os.WriteFile(os.Args[2], []byte(render(records)), 0o644)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
@@ -35,18 +36,47 @@ func main() {
 	}
 }
 
+// sections are the records that a report consists of; those of long campaigns come to them.
+func sections() []string {
+	return []string{
+		"Disk full", "Failpoints", "Kills", "Mixed", "Network", "Clock jumps", "Outages and losses",
+		"Error codes", "Simulation", "Damaged stores",
+		"Mutants of the lane", "Mutants of the machine", "Mutants of topics",
+	}
+}
+
+// complete refuses a report that lacks a section.
+func complete(records []proof.Record) error {
+	var missing []string
+	for _, name := range sections() {
+		if !slices.ContainsFunc(records, func(r proof.Record) bool { return r.Name == name }) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("there is no record of %s: run all that `make report` runs",
+			strings.Join(missing, ", "))
+	}
+	return nil
+}
+
 const head = `# Proof
 
 What was done to break it, how often, and what came of it. This page is made by ` + "`make report`" + `
 from the records that the tests leave; no figure in it is typed. Times are those of the machine it ran
-on, which had %d cores, and hold for no other. Made on %s.
+on, which had %s cores, and hold for no other. Made on %s.
 
 `
 
 // render is the page.
-func render(records []proof.Record, now time.Time) string {
+func render(records []proof.Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, head, runtime.NumCPU(), now.UTC().Format(time.DateOnly))
+	cores, days := map[string]bool{}, map[string]bool{}
+	for _, r := range records {
+		cores[fmt.Sprint(r.Cores)], days[r.Made] = true, true
+	}
+	fmt.Fprintf(&b, head, strings.Join(slices.Sorted(maps.Keys(cores)), " or "),
+		strings.Join(slices.Sorted(maps.Keys(days)), " and "))
 	violations := 0
 	b.WriteString("| | done | violations |\n|---|---|---|\n")
 	for _, r := range records {
