@@ -25,6 +25,9 @@ type Config struct {
 	// Started says that every session has a Visit Started record.
 	Started                bool
 	StartedNames, EndNames VisitNames
+	// VisitMembers are the members that the profile adds to records about visits, by their paths:
+	// anonymousId, id, uuid or index.
+	VisitMembers map[string]string
 
 	PageTypes, ScreenTypes, TrackTypes    []string
 	MobileChannels, MobileLibraries       []string
@@ -167,12 +170,15 @@ type form struct {
 	members []member
 	objects []object
 	copies  []copied
+	removed []place
 	cut     *cut
 	written [fieldCount]bool // fields that are written anywhere
 	rules   []rule
 	context []contextMember
 	wanted  *cut // where the session is written
-	books   books
+	// visitNames are the members of records about visits; true: it is in each.
+	visitNames map[string]bool
+	books      books
 }
 
 // object is a member that is wholly ours.
@@ -199,6 +205,7 @@ func newForm(c *Config) *form {
 		f.addWrite(&c.Write[i])
 	}
 	for _, p := range c.Remove {
+		f.removed = append(f.removed, splitPath(p))
 		f.cut.add(splitPath(p))
 	}
 	for _, name := range []string{"session_id", "session_start"} {
@@ -222,6 +229,7 @@ func newForm(c *Config) *form {
 	for i := range f.copies {
 		f.wanted.add(f.copies[i].place)
 	}
+	f.visitNames = f.newVisitNames()
 	f.openBooks()
 	return f
 }

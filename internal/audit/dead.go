@@ -60,6 +60,7 @@ func (p *pass) readDeadOf(ctx context.Context, topic string, n int32) error {
 		return err
 	}
 	defer s.Close()
+	p.deadUpTo = map[string]int64{}
 	for {
 		r, err := s.Next(ctx)
 		if err != nil {
@@ -123,6 +124,11 @@ func (p *pass) readDeadLetter(r *Record) {
 			at.offset)
 		return
 	}
+	if last := p.deadUpTo[at.topic]; at.offset < last {
+		p.find(CheckOrder, r, "is of offset %d of %s/%d, and comes behind one of offset %d", at.offset,
+			at.topic, at.partition, last)
+	}
+	p.deadUpTo[at.topic] = max(p.deadUpTo[at.topic], at.offset)
 	p.out.nodes = p.out.nodes[:0]
 	d.parts = p.partsOf(&plain, &p.out)
 	p.outcomes[at] = d

@@ -221,8 +221,9 @@ func (c *cut) covers(p place) bool {
 }
 
 // rest appends the document without what the cut names. All else stands with its bytes, but for
-// the white space between the members of objects that the cut goes into, and for such objects that
-// have nothing else: they may have been made for the session.
+// the white space between the members of objects that members are cut out of, and for objects that
+// have nothing else: they may have been made for the session. Of a repeated name only the last
+// object can have been made.
 func (d *document) rest(b []byte, c *cut) []byte {
 	b, _ = d.appendRest(b, &d.nodes[0], c)
 	return b
@@ -236,10 +237,15 @@ func (d *document) appendRest(b []byte, n *node, c *cut) ([]byte, bool) {
 		return append(b, d.raw(n)...), true
 	}
 	b = append(b, n.kind)
-	some, position := false, 0
+	isWhole := !d.isAvro && !c.isCutInto()
+	some, position, end := false, 0, n.start+1
 	for i := n.first; i != 0; i = d.nodes[i].next {
 		m := &d.nodes[i]
 		name := m.name
+		between := d.text[end:max(end, m.from)]
+		if end = m.end; !isWhole {
+			between = nil
+		}
 		if n.kind == '[' {
 			name = strconv.Itoa(position)
 			position++
@@ -247,22 +253,75 @@ func (d *document) appendRest(b []byte, n *node, c *cut) ([]byte, bool) {
 		kid := c.kids[name]
 		switch {
 		case kid == nil:
-			b, some = append(b, d.text[m.from:m.end]...), true
+			b, some = append(append(b, between...), d.text[m.from:m.end]...), true
 		case kid.whole:
 			continue
 		default:
 			kept := len(b)
-			b = append(append(b, name...), ':')
+			b = append(append(append(b, between...), name...), ':')
 			var more bool
-			if b, more = d.appendRest(b, m, kid); !more || m.isDefault {
-				b = b[:kept]
+			if b, more = d.appendRest(b, m, kid); !d.isRepeated(m) && (!more || m.isDefault) {
+				b = appendBut(b[:kept], between, ',') // it was added with a comma in front of it
 				continue
 			}
 			some = true
 		}
-		b = append(b, ',')
+		if !isWhole {
+			b = append(b, ',')
+		}
+	}
+	if isWhole {
+		b = append(b, d.text[end:n.end-1]...)
 	}
 	return append(b, n.kind), some
+}
+
+// isCutInto reports whether a member is left out: the white space around it went with it.
+func (c *cut) isCutInto() bool {
+	for _, kid := range c.kids {
+		if kid.whole {
+			return true
+		}
+	}
+	return false
+}
+
+// isRepeated reports whether a member of the same name follows.
+func (d *document) isRepeated(m *node) bool {
+	for c := m.next; c != 0; c = d.nodes[c].next {
+		if m.name != "" && d.nodes[c].name == m.name {
+			return true
+		}
+	}
+	return false
+}
+
+// count is how often there is something at a place, repeated names counted.
+func (d *document) count(n *node, p place) (times int) {
+	if len(p) == 0 {
+		return 1
+	}
+	if n.kind == '[' {
+		if child := d.child(n, p[0]); child != nil {
+			times = d.count(child, p[1:])
+		}
+		return times
+	}
+	if n.kind != '{' {
+		return 0
+	}
+	for c := n.first; c != 0; c = d.nodes[c].next {
+		if d.nodes[c].name == p[0] {
+			times += d.count(&d.nodes[c], p[1:])
+		}
+	}
+	return times
+}
+
+// appendBut appends a text without one of its bytes.
+func appendBut(b, text []byte, but byte) []byte {
+	before, behind, _ := bytes.Cut(text, []byte{but})
+	return append(append(b, before...), behind...)
 }
 
 // isBlank reports whether a text names nobody.

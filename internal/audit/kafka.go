@@ -196,6 +196,7 @@ type kafkaStream struct {
 }
 
 func (s *kafkaStream) Start() int64 { return s.start }
+func (s *kafkaStream) End() int64   { return s.end }
 
 func (s *kafkaStream) Close() {
 	if s.client != nil {

@@ -25,8 +25,9 @@ type Log interface {
 type Stream interface {
 	// Next returns the next record; nil at the end.
 	Next(ctx context.Context) (*Record, error)
-	// Start is the first offset that the partition still has.
+	// Start is the first offset that the partition still has, End the one behind its last.
 	Start() int64
+	End() int64
 	Close()
 }
 
@@ -85,6 +86,7 @@ type emptyStream struct{}
 
 func (emptyStream) Next(context.Context) (*Record, error) { return nil, nil }
 func (emptyStream) Start() int64                          { return 0 }
+func (emptyStream) End() int64                            { return 0 }
 func (emptyStream) Close()                                {}
 
 // partition audits one partition number.
@@ -108,6 +110,11 @@ func (a *auditor) partition(ctx context.Context, number int32) (err error) {
 				return err
 			}
 			j.end(l.watermark, l.frontier, l.more)
+		}
+		if end := l.source.End(); !l.noOffset && l.frontier > end {
+			a.r.find(Finding{Check: CheckOffsets, Topic: l.topic, Partition: number, Offset: l.frontier,
+				What: fmt.Sprintf("the committed offset is %d, and the input ends at %d: a restart would "+
+					"pass over what comes next", l.frontier, end)})
 		}
 		committed, err := a.log.Committed(ctx, l.topic, number)
 		if err != nil {

@@ -20,6 +20,7 @@ type pass struct {
 	output   Stream
 	outcomes map[deadPlace]*deadLetter
 	ranges   []deadRange
+	deadUpTo map[string]int64 // the greatest offset of an input among a partition's dead letters
 	seed     maphash.Seed
 	bySum    map[uint64][]*pending
 	matched  *ring // sums that have come out

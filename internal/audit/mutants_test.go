@@ -133,7 +133,7 @@ func stampField(name, expression string, with func(string) string) func(*mutatio
 }
 
 func mutants() []mutant {
-	return slices.Concat(recordMutants(), stampMutants(), visitMutants())
+	return slices.Concat(recordMutants(), stampMutants(), visitMutants(), forgeries())
 }
 
 func recordMutants() []mutant {

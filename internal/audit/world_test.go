@@ -413,7 +413,11 @@ func (w *world) Partitions(string) int32 { return partitions }
 
 func (w *world) Open(_ context.Context, topic string, partition int32) (audit.Stream, error) {
 	at := topicPartition{topic, partition}
-	return &stream{records: w.records[at], start: w.starts[at]}, nil
+	end := w.starts[at]
+	if list := w.records[at]; len(list) > 0 {
+		end = list[len(list)-1].Offset + 1
+	}
+	return &stream{records: w.records[at], start: w.starts[at], end: end}, nil
 }
 
 func (w *world) Frontier(topic string, partition int32) int64 {
@@ -435,6 +439,7 @@ func (w *world) Compacted(topic string) bool { return topic == w.compacted }
 type stream struct {
 	records []audit.Record
 	start   int64
+	end     int64
 }
 
 func (s *stream) Next(context.Context) (*audit.Record, error) {
@@ -447,6 +452,7 @@ func (s *stream) Next(context.Context) (*audit.Record, error) {
 }
 
 func (s *stream) Start() int64 { return s.start }
+func (s *stream) End() int64   { return s.end }
 func (s *stream) Close()       {}
 
 // verify audits a world.

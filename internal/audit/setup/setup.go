@@ -31,6 +31,7 @@ func From(c *config.Config) (audit.Config, error) {
 		Started:      c.Visits.Started,
 		StartedNames: names(profile.Visits.Started, "Visit Started"),
 		EndNames:     names(profile.Visits.Ended, "Visit Ended"),
+		VisitMembers: profile.Visits.Members,
 		PageTypes:    profile.Kinds.Page, ScreenTypes: profile.Kinds.Screen,
 		TrackTypes: profile.Kinds.Track, MobileChannels: profile.Mobile.Channels,
 		MobileLibraries:  profile.Mobile.Libraries,
