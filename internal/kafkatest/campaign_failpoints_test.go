@@ -79,7 +79,7 @@ func (c *campaign) dieAt(t *testing.T, binary string, place failpointPlace) {
 	for _, s := range place.settings {
 		args = append(args, "--set", s)
 	}
-	before := c.offsets(t)
+	before := c.settled(t, "one") // what moves from here on is the process's own work
 	proc, err := launchProgram(t, binary, []string{failpoint.Variable + "=" + point}, point, c.p.dir,
 		args...)
 	if err != nil {
