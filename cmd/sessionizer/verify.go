@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -36,7 +37,8 @@ func (a *app) verifyCommand() *cobra.Command {
 			"does, up to the group's committed offsets as they are now, and holds the output against the\n" +
 			"configuration: every event has exactly one outcome, nothing but its session changed, and\n" +
 			"every session and every Visit Ended is what the rules make of the events. The topics may go\n" +
-			"on moving. It changes nothing. Exit code 1: a violation was found.",
+			"on moving. It changes nothing. Exit code 1: a violation was found, or there is no verdict, since\n" +
+			"the topics could not be read to their ends: the report says which.",
 		Args: cobra.NoArgs,
 	}, func(cmd *cobra.Command, _ []string) error { return a.verify(cmd.Context(), &o) })
 	flags := c.Flags()
@@ -72,20 +74,14 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 		c.Schemas = setup.Schemas{Client: client}
 	}
 	c.Settled, c.ShowKeys, c.SpillDir = o.settled, o.showKeys, o.spillDir
-	topics, err := openTopics(ctx, &p, c.Topics)
-	if err != nil {
-		return fmt.Errorf("verify: brokers %v: %w", p.Brokers, err)
-	}
-	defer topics.Close()
 	show := newProgress(a.stderr, nil, nil)
-	c.Progress = show.records(topics.Records())
-	report, err := audit.Run(ctx, c, topics)
+	report, err := a.audit(ctx, &p, &c, show)
 	show.end()
 	if err != nil {
-		return fmt.Errorf("verify: %w", err)
+		return a.noVerdict(o, err)
 	}
 	if o.asJSON {
-		err = writeJSON(a.stdout, report)
+		err = writeJSON(a.stdout, verifyReport{Verdict: verdictOf(&report), Report: &report})
 	} else {
 		err = writeReport(a.stdout, &report)
 	}
@@ -96,12 +92,68 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 	return err
 }
 
-// openTopics takes the frontier of the topics.
-func openTopics(ctx context.Context, p *processor.Config, t audit.Topics) (*audit.Kafka, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
+// audit reads the topics and judges them. What takes long is told.
+func (a *app) audit(
+	ctx context.Context, p *processor.Config, c *audit.Config, show *progress,
+) (audit.Report, error) {
+	tell := func(text string) {
+		fmt.Fprintf(show.above(a.stderr), "sessionizer: verify: %s\n", text)
+	}
 	connect := func(more ...kgo.Opt) (*kgo.Client, error) { return processor.Client(p, more...) }
-	return audit.OpenKafka(ctx, connect, p.Group, t)
+	topics, err := audit.OpenKafka(ctx, connect, p.Group, c.Topics, tell)
+	if err != nil {
+		return audit.Report{}, fmt.Errorf("brokers %v: %w", p.Brokers, err)
+	}
+	defer topics.Close()
+	c.Progress = show.records(topics.Records())
+	return audit.Run(ctx, *c, topics)
+}
+
+// The verdicts.
+const (
+	verdictClean      = "clean"
+	verdictViolations = "violations"
+	verdictNone       = "none"
+)
+
+// verifyReport is what --json writes. Without a verdict it has no counts: those of half a topic
+// mean nothing.
+type verifyReport struct {
+	Verdict string       `json:"verdict"`
+	Reason  string       `json:"reason,omitempty"`  // why there is none
+	StuckAt *verifyStuck `json:"stuckAt,omitempty"` // the partition that could not be read on
+	*audit.Report
+}
+
+type verifyStuck struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	End       int64  `json:"end"`
+}
+
+func verdictOf(r *audit.Report) string {
+	if r.Clean() {
+		return verdictClean
+	}
+	return verdictViolations
+}
+
+// noVerdict reports that nothing was proved.
+func (a *app) noVerdict(o *verifyOptions, cause error) error {
+	var err error
+	if o.asJSON {
+		r := verifyReport{Verdict: verdictNone, Reason: cause.Error()}
+		var stuck *audit.StuckError
+		if errors.As(cause, &stuck) && stuck.Topic != "" {
+			r.StuckAt = &verifyStuck{stuck.Topic, stuck.Partition, stuck.Offset, stuck.End}
+		}
+		err = writeJSON(a.stdout, r)
+	} else {
+		_, err = io.WriteString(a.stdout, "no verdict: the topics could not be judged to their ends; "+
+			"nothing is proved, neither that they are clean nor that they are not\n")
+	}
+	return errors.Join(fmt.Errorf("verify: no verdict: %w", cause), err)
 }
 
 // records returns what shows how many records were read, of how many.

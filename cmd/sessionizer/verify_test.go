@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sessionizer/internal/audit"
@@ -54,6 +56,10 @@ func TestVerify_FindsNothingAndThenWhatWasDone(t *testing.T) {
 		!strings.Contains(r.stdout, "wrong                 0\n") {
 		t.Fatalf("code %d, %s\n%s", r.code, r.stderr, r.stdout)
 	}
+	r = sessionizer(t, "", with("verify", "--settled", "--json")...)
+	if r.code != exitFine || !strings.Contains(r.stdout, `"verdict": "clean"`) {
+		t.Errorf("code %d, %s\n%s", r.code, r.stderr, r.stdout)
+	}
 	stranger := &kgo.Record{Topic: "events.sessionized", Key: []byte("who"), Value: []byte(`{"x":1}`)}
 	if err := client.ProduceSync(t.Context(), stranger).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -64,12 +70,54 @@ func TestVerify_FindsNothingAndThenWhatWasDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.code != exitFailed || report.Wrong != 1 || report.Checks[audit.CheckStranger] != 1 ||
+		!strings.Contains(r.stdout, `"verdict": "violations"`) ||
 		!strings.Contains(r.stderr, "0 lost, 0 doubled, 1 wrong") {
 		t.Errorf("code %d, %s\n%s", r.code, r.stderr, r.stdout)
 	}
 	r = sessionizer(t, "", with("verify")...)
 	if !strings.Contains(r.stdout, "\nstranger: 1\n  events.sessionized/") {
 		t.Errorf("the finding is not shown:\n%s", r.stdout)
+	}
+	compact := "compact"
+	_, err = kadm.NewClient(client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{
+		{Name: "cleanup.policy", Value: &compact},
+	}, "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It failed, and its exit code is that of violations: the report tells them apart.
+	r = sessionizer(t, "", with("verify")...)
+	if r.code != exitFailed || !strings.HasPrefix(r.stdout, "no verdict: ") ||
+		strings.Contains(r.stdout, "lost") ||
+		!strings.Contains(r.stderr, "no verdict: brokers [") ||
+		!strings.Contains(r.stderr, "topic events has cleanup.policy=compact") {
+		t.Errorf("code %d, %s\n%s", r.code, r.stderr, r.stdout)
+	}
+	r = sessionizer(t, "", with("verify", "--json")...)
+	none := map[string]string{}
+	if err := json.Unmarshal([]byte(r.stdout), &none); err != nil || r.code != exitFailed ||
+		none["verdict"] != "none" || !strings.Contains(none["reason"], "compact") || len(none) != 2 {
+		t.Errorf("code %d, %v\n%s", r.code, err, r.stdout)
+	}
+}
+
+func TestVerify_SaysWhereItIsStuck(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{process: process{stdout: &out}}
+	cause := fmt.Errorf("audit partition 3: %w", &audit.StuckError{
+		Topic: "out", Partition: 3, Offset: 17, End: 40, Why: "a transaction is open there",
+	})
+	err := a.noVerdict(&verifyOptions{asJSON: true}, cause)
+	var r verifyReport
+	if e := json.Unmarshal(out.Bytes(), &r); e != nil {
+		t.Fatal(e)
+	}
+	if r.Verdict != verdictNone || r.StuckAt == nil || *r.StuckAt != (verifyStuck{"out", 3, 17, 40}) ||
+		r.Report != nil || !strings.Contains(r.Reason, "out/3@17") {
+		t.Errorf("%s", out.Bytes())
+	}
+	if err == nil || !strings.Contains(err.Error(), "no verdict: audit partition 3: stuck at out/3@") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

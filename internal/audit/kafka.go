@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,6 +17,7 @@ import (
 // that is taken when it is opened. The topics may go on moving behind it.
 type Kafka struct {
 	connect Connect
+	tell    func(string)
 	client  *kgo.Client
 	admin   *kadm.Client
 	group   string
@@ -29,15 +31,22 @@ type Kafka struct {
 // Connect makes a client: how the brokers are reached, and what is asked for here.
 type Connect func(more ...kgo.Opt) (*kgo.Client, error)
 
-// OpenKafka takes the frontier. The caller closes what is returned.
+// reachMax bounds the first look at the brokers: where nobody answers the address may be wrong, and
+// people should not wait minutes to hear that.
+const reachMax = 15 * time.Second
+
+// OpenKafka takes the frontier. The caller closes what is returned. Whoever looks on is told what
+// is waited for, if it takes long.
 //
 // The order matters. First the committed offsets, stable ones: what they cover has been decided,
 // and its records lie below the ends of the other topics as they are afterwards, though the marker
 // of the last transaction may still be on its way to some of them; so the ends are those of all
 // records, and reading waits until the transactions below them are over. The ends of the input come
 // last: every record of the output is of one below them.
-func OpenKafka(ctx context.Context, connect Connect, group string, t Topics) (_ *Kafka, err error) {
-	k := &Kafka{connect: connect, group: group, topics: t, compacted: map[string]bool{}}
+func OpenKafka(
+	ctx context.Context, connect Connect, group string, t Topics, tell func(string),
+) (_ *Kafka, err error) {
+	k := &Kafka{connect: connect, tell: tell, group: group, topics: t, compacted: map[string]bool{}}
 	if k.client, err = connect(); err != nil {
 		return nil, err
 	}
@@ -54,57 +63,108 @@ func (k *Kafka) Close() { k.client.Close() }
 
 func (k *Kafka) look(ctx context.Context) (err error) {
 	others := []string{k.topics.Output, k.topics.Visits, k.topics.DeadLetters}
-	if k.frontier, err = k.offsets(ctx); err != nil {
+	all := slices.Concat(others, k.topics.Input)
+	if err := k.settings(ctx, all); err != nil {
 		return err
 	}
-	if k.ends, err = listed(k.admin.ListEndOffsets(ctx, others...)); err != nil {
-		return fmt.Errorf("look up the ends of %v: %w", others, err)
+	if k.frontier, err = k.offsets(ctx, func(string, int32) bool { return true }); err != nil {
+		return err
 	}
-	inputs, err := listed(k.admin.ListCommittedOffsets(ctx, k.topics.Input...))
+	if k.ends, err = k.listed(ctx, "ends", others, k.admin.ListEndOffsets); err != nil {
+		return err
+	}
+	inputs, err := k.listed(ctx, "ends", k.topics.Input, k.admin.ListCommittedOffsets)
 	if err != nil {
-		return fmt.Errorf("look up the ends of %v: %w", k.topics.Input, err)
+		return err
 	}
 	for topic, partitions := range inputs {
 		k.ends[topic] = partitions
 	}
-	all := slices.Concat(others, k.topics.Input)
-	if k.starts, err = listed(k.admin.ListStartOffsets(ctx, all...)); err != nil {
-		return fmt.Errorf("look up the starts of %v: %w", all, err)
-	}
-	described, err := k.admin.DescribeTopicConfigs(ctx, k.topics.Visits)
+	k.starts, err = k.listed(ctx, "starts", all, k.admin.ListStartOffsets)
+	return err
+}
+
+// settings looks at how the topics let go of records. A cleaner takes them from anywhere: of the
+// visits the last of each session is left, which is enough; of all else nobody could tell
+// afterwards what the cleaner took from what was lost.
+func (k *Kafka) settings(ctx context.Context, topics []string) error {
+	first, cancel := context.WithTimeout(ctx, reachMax)
+	defer cancel()
+	described, err := k.admin.DescribeTopicConfigs(first, topics...)
 	if err != nil {
-		return fmt.Errorf("look up the settings of %s: %w", k.topics.Visits, err)
+		return fmt.Errorf("look up the settings of %v: %w", topics, err)
 	}
 	for _, d := range described {
+		if errors.Is(d.Err, kerr.TopicAuthorizationFailed) {
+			return fmt.Errorf("look up the settings of %s, which takes DescribeConfigs on the topic: %w",
+				d.Name, d.Err)
+		}
+		if d.Err != nil {
+			return fmt.Errorf("look up the settings of %s: %w", d.Name, d.Err)
+		}
 		for _, c := range d.Configs {
-			if c.Key == "cleanup.policy" && c.Value != nil && *c.Value != "delete" {
-				k.compacted[d.Name] = true
+			if c.Key != "cleanup.policy" || c.Value == nil || !strings.Contains(*c.Value, "compact") {
+				continue
 			}
+			if d.Name != k.topics.Visits {
+				return fmt.Errorf("topic %s has cleanup.policy=%s: compaction takes records from the "+
+					"midst of it, and what it took cannot be told from what was lost, so nothing can be proved. "+
+					"Set cleanup.policy=delete on it; verify can judge what is written from then on, once "+
+					"retention has deleted what was compacted, or a pipeline over a copy in a new topic",
+					d.Name, *c.Value)
+			}
+			k.compacted[d.Name] = true
 		}
 	}
 	return nil
 }
 
-func listed(o kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {
-	if err == nil {
-		err = o.Error()
-	}
+func (k *Kafka) listed(
+	ctx context.Context, what string, topics []string,
+	list func(context.Context, ...string) (kadm.ListedOffsets, error),
+) (o kadm.ListedOffsets, err error) {
+	err = k.patiently(ctx, fmt.Sprintf("look up the %s of %v", what, topics),
+		func(ctx context.Context) error {
+			if o, err = list(ctx, topics...); err == nil {
+				err = o.Error()
+			}
+			return err
+		})
 	return o, err
 }
 
-// offsets are the committed ones. Without RequireStable an old one comes back while one is pending.
-func (k *Kafka) offsets(ctx context.Context) (kadm.OffsetResponses, error) {
-	o, err := k.admin.FetchOffsetsForTopics(kadm.RequireStable(ctx), k.group, k.topics.Input...)
-	if err == nil {
-		err = o.Error()
-	}
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		return kadm.OffsetResponses{}, nil // nobody ever committed
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up the committed offsets of group %s: %w", k.group, err)
-	}
-	return o, nil
+// offsets are the committed ones of the input partitions that are wanted. They are asked for until
+// each was stable once: without RequireStable an old one comes back while one is pending, and on a
+// pipeline at work some partition nearly always has one pending.
+func (k *Kafka) offsets(
+	ctx context.Context, wanted func(topic string, partition int32) bool,
+) (kadm.OffsetResponses, error) {
+	stable := kadm.OffsetResponses{}
+	what := "look up the committed offsets of group " + k.group
+	err := k.patiently(ctx, what, func(ctx context.Context) error {
+		all, err := k.admin.FetchOffsets(kadm.RequireStable(ctx), k.group)
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			return nil // nobody ever committed
+		}
+		if err != nil {
+			return err
+		}
+		for _, o := range all.Sorted() {
+			if !slices.Contains(k.topics.Input, o.Topic) || !wanted(o.Topic, o.Partition) {
+				continue
+			}
+			if _, known := stable.Lookup(o.Topic, o.Partition); known {
+				continue
+			}
+			if o.Err != nil {
+				err = firstError(err, fmt.Errorf("%s/%d: %w", o.Topic, o.Partition, o.Err))
+				continue
+			}
+			stable.Add(o)
+		}
+		return err
+	})
+	return stable, err
 }
 
 // Partitions is how many a topic has.
@@ -120,7 +180,7 @@ func (k *Kafka) Frontier(topic string, partition int32) int64 {
 
 // Committed is the committed offset as it is now.
 func (k *Kafka) Committed(ctx context.Context, topic string, partition int32) (int64, error) {
-	all, err := k.offsets(ctx)
+	all, err := k.offsets(ctx, func(t string, p int32) bool { return t == topic && p == partition })
 	if err != nil {
 		return 0, err
 	}
@@ -147,110 +207,4 @@ func (k *Kafka) Records() (n int64) {
 		}
 	}
 	return n
-}
-
-// Open begins to read a partition.
-func (k *Kafka) Open(_ context.Context, topic string, partition int32) (Stream, error) {
-	start, ok := k.starts.Lookup(topic, partition)
-	end, ok2 := k.ends.Lookup(topic, partition)
-	if !ok || !ok2 {
-		return emptyStream{}, nil
-	}
-	s := &kafkaStream{topic: topic, partition: partition, start: start.Offset, next: start.Offset,
-		end: end.Offset}
-	if s.next >= s.end {
-		return s, nil
-	}
-	var err error
-	s.client, err = k.connect(
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
-			topic: {partition: kgo.NewOffset().At(start.Offset)},
-		}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		// The last offset of a partition is often a transaction's marker: without them there is no
-		// telling that the end was reached.
-		kgo.KeepControlRecords(),
-		// Not FetchMaxBytes: where that one ends a fetch, kfake leaves out which transactions aborted.
-		kgo.FetchMaxPartitionBytes(fetchBytesMax),
-	)
-	return s, err
-}
-
-const (
-	// fetchBytesMax bounds what a stream holds, of which there are a few at a time. It counts what is
-	// compressed; in memory it is ten times as much.
-	fetchBytesMax = 1 << 20
-	// silenceMax is how long a partition may yield nothing below its end: longer than a transaction
-	// that was left open there takes to be aborted.
-	silenceMax = 30 * time.Second
-)
-
-// kafkaStream is a partition on a broker.
-type kafkaStream struct {
-	topic            string
-	partition        int32
-	client           *kgo.Client // nil: there is nothing to read
-	start, next, end int64
-	records          []*kgo.Record
-}
-
-func (s *kafkaStream) Start() int64 { return s.start }
-func (s *kafkaStream) End() int64   { return s.end }
-
-func (s *kafkaStream) Close() {
-	if s.client != nil {
-		s.client.Close()
-	}
-}
-
-func (s *kafkaStream) Next(ctx context.Context) (*Record, error) {
-	for {
-		for len(s.records) > 0 {
-			r := s.records[0]
-			s.records = s.records[1:]
-			s.next = r.Offset + 1
-			if !r.Attrs.IsControl() && r.Offset < s.end {
-				return auditRecord(r), nil
-			}
-		}
-		if s.next >= s.end || s.client == nil {
-			s.Close()
-			return nil, nil
-		}
-		if err := s.poll(ctx); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// poll waits for records. Nothing below the end for a long time: what is left there was compacted
-// away, or a transaction is open that holds it back, which is none of those before the frontier.
-func (s *kafkaStream) poll(ctx context.Context) error {
-	wait, cancel := context.WithTimeout(ctx, silenceMax)
-	defer cancel()
-	fetches := s.client.PollFetches(wait)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	for _, e := range fetches.Errors() {
-		if errors.Is(e.Err, context.DeadlineExceeded) {
-			s.next = s.end
-			continue
-		}
-		return fmt.Errorf("read %s/%d at %d: %w", s.topic, s.partition, s.next, e.Err)
-	}
-	s.records = fetches.Records()
-	return nil
-}
-
-func auditRecord(k *kgo.Record) *Record {
-	r := &Record{
-		Topic: k.Topic, Partition: k.Partition, Offset: k.Offset,
-		TimestampMs: k.Timestamp.UnixMilli(), Key: k.Key, Value: k.Value,
-	}
-	for _, h := range k.Headers {
-		r.Headers = append(r.Headers, Header{Key: h.Key, Value: h.Value})
-	}
-	return r
 }

@@ -227,7 +227,7 @@ func (d *demo) work(ctx, whole context.Context) (audit.Report, error) {
 func (d *demo) audit(ctx context.Context) (audit.Report, error) {
 	c := d.config.Audit
 	c.Settled = true
-	log, err := audit.OpenKafka(ctx, d.newClient, d.config.Processor.Group, c.Topics)
+	log, err := audit.OpenKafka(ctx, d.newClient, d.config.Processor.Group, c.Topics, nil)
 	if err != nil {
 		return audit.Report{}, fmt.Errorf("audit: %w", err)
 	}
