@@ -100,6 +100,29 @@ func TestRun_WhatClientsSendTwiceIsTheirs(t *testing.T) {
 	}
 }
 
+// Two records that change places are that and nothing else, also where each might have been dropped
+// as a duplicate.
+func TestRun_ASwapIsTheOnlyFindingOfDeduplication(t *testing.T) {
+	for seed := range uint64(3) {
+		w := newWorld(t, `{session: {dedupe: {last: 20, action: drop}}}`, seed)
+		w.draw(t, 700)
+		w.run(t)
+		if r := w.verify(t); !r.Clean() || r.Dropped == 0 {
+			t.Fatalf("seed %d: %d dropped, %v", seed, r.Dropped, r.Findings)
+		}
+		m := &mutation{w, 1}
+		out := w.records[m.output()]
+		i := m.pick(m.output(), `"session":{"id"`, `"messageId"`)
+		out[i], out[i+1] = out[i+1], out[i]
+		out[i].Offset, out[i+1].Offset = out[i+1].Offset, out[i].Offset
+		r := w.verify(t)
+		if len(r.Findings) != 1 || r.Checks[audit.CheckOrder] != 1 ||
+			r.Findings[0].Offset != out[i+1].Offset {
+			t.Errorf("seed %d: want an order finding at %d alone, got %v", seed, out[i+1].Offset, r.Findings)
+		}
+	}
+}
+
 // twice are beginnings of events that say again what is said behind them.
 func twice() []string {
 	return []string{

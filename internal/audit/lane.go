@@ -71,7 +71,8 @@ func (p *pass) advance(ctx context.Context, l *lane) error {
 		in := l.queue[n]
 		isDue := l.last || len(l.queue)-n >= windowMax
 		maybeNot := in.fact.fate == fateDropped || in.optional
-		if !in.done && !isDue && !(maybeNot && in.passed) {
+		mayCome := in.optional && l.marked-in.seq <= changedWithin // out of order
+		if !in.done && !isDue && (!maybeNot || !in.passed || mayCome) {
 			break
 		}
 		switch {

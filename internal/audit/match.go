@@ -199,7 +199,10 @@ func (p *pass) take(ctx context.Context, r *Record) error {
 		p.find(CheckDoubled, r, "is in the output before")
 		return nil
 	default:
-		if in = p.changed(r, parts); in == nil {
+		if in = p.overtaken(sum); in == nil {
+			in = p.changed(r, parts)
+		}
+		if in == nil {
 			return nil
 		}
 	}
@@ -211,7 +214,7 @@ func (p *pass) take(ctx context.Context, r *Record) error {
 // next of its topic, for records of two topics may be equal.
 func (p *pass) found(sum uint64) (in *pending) {
 	for _, candidate := range p.bySum[sum] {
-		if candidate.done {
+		if candidate.done || candidate.isLeftOut() {
 			continue
 		}
 		if in == nil || candidate == candidate.lane.head() && in != in.lane.head() {
@@ -221,10 +224,24 @@ func (p *pass) found(sum uint64) (in *pending) {
 	return in
 }
 
+// isLeftOut reports whether deduplication seems to have dropped a record.
+func (in *pending) isLeftOut() bool { return in.optional && in.passed }
+
+// overtaken returns the first record with a checksum that seems to have been dropped; if it comes
+// out after all it is only out of order.
+func (p *pass) overtaken(sum uint64) *pending {
+	for _, candidate := range p.bySum[sum] {
+		if !candidate.done && candidate.isLeftOut() {
+			return candidate
+		}
+	}
+	return nil
+}
+
 // head is the next record that must come out; nil: none is known.
 func (l *lane) head() *pending {
 	for _, in := range l.queue {
-		if !in.done {
+		if !in.done && !in.isLeftOut() {
 			return in
 		}
 	}
