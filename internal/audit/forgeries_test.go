@@ -123,6 +123,27 @@ func TestRun_ASwapIsTheOnlyFindingOfDeduplication(t *testing.T) {
 	}
 }
 
+// A visit that says it was decided elsewhere leaves the others where they are.
+func TestRun_AVisitDecidedElsewhereIsNamed(t *testing.T) {
+	for seed := range uint64(3) {
+		w := newWorld(t, rich, seed)
+		w.draw(t, 700)
+		w.run(t)
+		m := &mutation{w, 1}
+		i := m.pick(m.visits(), `"reason":"inactivity"`)
+		if !replace(`"decidedAt":(\d+)`, be("300000"))(&w.records[m.visits()][i]) {
+			t.Fatal("no visit says when it was decided")
+		}
+		r := w.verify(t)
+		named := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool {
+			return f.Check == audit.CheckVisitOrder && f.Offset == int64(i)
+		})
+		if !named || len(r.Findings) > 4 {
+			t.Errorf("seed %d: want visit %d and little else, got %v", seed, i, r.Findings)
+		}
+	}
+}
+
 // twice are beginnings of events that say again what is said behind them.
 func twice() []string {
 	return []string{

@@ -171,26 +171,54 @@ func (p *pass) emitVisits(ctx context.Context, l *lane, offset int64) error {
 		if f.visit.reason == "merged" {
 			p.a.r.Merged++
 		}
-		l.reached = max(l.reached, f.visit.decidedAt)
+		l.reached = max(l.reached, f.offset)
 		if err := l.spill.add(f); err != nil {
 			return err
 		}
 	}
 }
 
-// nextVisit reads the visits on to the next one of the lane's topic.
-func (p *pass) nextVisit(ctx context.Context, l *lane) error {
+// nextVisit takes the next visit of the lane's topic. One that is out of order is judged where it
+// stands: the one behind it tells whether it is this one that is ahead of its place.
+func (p *pass) nextVisit(ctx context.Context, l *lane) (err error) {
+	f := l.ahead
+	if f == nil {
+		if f, err = p.readVisit(ctx, l); f == nil || err != nil {
+			return err
+		}
+	}
+	if l.ahead, err = p.readVisit(ctx, l); err != nil {
+		return err
+	}
+	r := &Record{Topic: p.f.Topics.Visits, Partition: p.number, Offset: f.at}
+	switch decided := f.visit.decidedAt; {
+	case decided < l.decided:
+		p.find(CheckVisitOrder, r, "was decided at input offset %d, and one before it at %d", decided,
+			l.decided)
+	case l.ahead != nil && l.ahead.offset < decided && l.ahead.offset >= l.decided:
+		p.find(CheckVisitOrder, r, "was decided at input offset %d, and the one behind it at %d", decided,
+			l.ahead.offset)
+	default:
+		l.decided = decided
+	}
+	f.offset = l.decided
+	l.visit = f
+	return nil
+}
+
+// readVisit reads the visits on to the next one of the lane's topic.
+func (p *pass) readVisit(ctx context.Context, l *lane) (*fact, error) {
 	for {
 		r, err := l.visits.Next(ctx)
 		if err != nil {
-			return fmt.Errorf("read %s/%d: %w", p.f.Topics.Visits, p.number, err)
+			return nil, fmt.Errorf("read %s/%d: %w", p.f.Topics.Visits, p.number, err)
 		}
 		if r == nil {
-			return nil
+			return nil, nil
 		}
 		if p.f.VisitsAvro && p.f.VisitsSchema == "" {
 			if err := p.f.learn(ctx, r.Value); err != nil {
-				return fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+				return nil, fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
 			}
 		}
 		v, err := p.f.parseVisit(r)
@@ -207,13 +235,8 @@ func (p *pass) nextVisit(ctx context.Context, l *lane) error {
 		if v.topic != l.topic {
 			continue
 		}
-		if v.decidedAt < l.decided {
-			p.find(CheckVisitOrder, r, "was decided at input offset %d, and one before it at %d",
-				v.decidedAt, l.decided)
-		}
-		l.decided = max(l.decided, v.decidedAt)
-		l.visit = &fact{visit: v, key: v.source + "\x00" + v.anonymous, offset: l.decided, at: r.Offset}
-		return nil
+		return &fact{visit: v, key: v.source + "\x00" + v.anonymous, offset: v.decidedAt,
+			at: r.Offset}, nil
 	}
 }
 

@@ -38,6 +38,7 @@ type lane struct {
 	last      bool // nothing more is to come out
 	visits    Stream
 	visit     *fact // the next one
+	ahead     *fact // the one behind it, if it has been read
 	decided   int64
 	frontier  int64
 	trimmed   bool // its beginning is gone
@@ -199,10 +200,10 @@ func (p *pass) take(ctx context.Context, r *Record) error {
 		p.find(CheckDoubled, r, "is in the output before")
 		return nil
 	default:
-		if in = p.overtaken(sum); in == nil {
-			in = p.changed(r, parts)
+		if in = p.overtaken(sum); in != nil {
+			break
 		}
-		if in == nil {
+		if in = p.changed(r, parts); in == nil {
 			return nil
 		}
 	}
@@ -224,7 +225,7 @@ func (p *pass) found(sum uint64) (in *pending) {
 	return in
 }
 
-// isLeftOut reports whether deduplication seems to have dropped a record.
+// isLeftOut: deduplication seems to have dropped it.
 func (in *pending) isLeftOut() bool { return in.optional && in.passed }
 
 // overtaken returns the first record with a checksum that seems to have been dropped; if it comes
