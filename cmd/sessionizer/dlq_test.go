@@ -460,8 +460,8 @@ func TestDLQ_SaysWhatIsMissing(t *testing.T) {
 func TestDLQ_TheDocumentedRightsSuffice(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write := kfake.ACL{
-		Resource: kmsg.ACLResourceTypeTopic, Name: "events", Operation: kmsg.ACLOperationWrite, Allow: true,
-		Pattern: kmsg.ACLResourcePatternTypeLiteral,
+		Resource: kmsg.ACLResourceTypeTopic, Pattern: kmsg.ACLResourcePatternTypeLiteral, Name: "events",
+		Operation: kmsg.ACLOperationWrite, Allow: true,
 	}
 	address, ca := secureCluster(t, nil, append(documentedACLs(), write)...)
 	flags := append(secured(t, address, ca, password), "--set", "paths.anonymous_id=userId")
