@@ -62,8 +62,8 @@ func complete(records []proof.Record) error {
 
 const head = `# Proof
 
-What was done to break it, how often, and what came of it. This page is made by ` + "`make report`" + `
-from the records that the tests leave; no figure in it is typed. Times are those of the machine it ran
+What was done to break it, how often, and what came of it. This page is made from the
+records that the tests leave, as ` + "`make report`" + ` does; no figure in it is typed. Times are those of the machine it ran
 on, which had %s cores, and hold for no other. Made on %s.
 
 `
