@@ -3,7 +3,6 @@
 package kafkatest
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sessionizer/internal/mutate"
 )
 
 const (
@@ -92,13 +93,12 @@ var clockJump atomic.Int64
 func init() {
 	file := os.Getenv("` + clockVariable + `")
 	go func() {
-		for {
+		for range time.Tick(5 * time.Millisecond) {
 			b, err := os.ReadFile(file)
 			if n, e := strconv.ParseInt(string(b), 10, 64); err == nil && e == nil {
 				clockJump.Store(n)
 				os.WriteFile(file+".seen", b, 0o600)
 			}
-			time.Sleep(5 * time.Millisecond)
 		}
 	}()
 }
@@ -118,14 +118,7 @@ func buildWithClock(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace := map[string]string{}
-	overlay := func(name, text string) {
-		to := filepath.Join(dir, filepath.Base(name))
-		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[name] = to
-	}
+	sources := map[string]string{}
 	files, err := filepath.Glob(filepath.Join(root, "processor", "*.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -137,20 +130,18 @@ func buildWithClock(t *testing.T) string {
 		}
 		if strings.Contains(string(b), "time.Now()") && !strings.HasSuffix(name, "_test.go") {
 			text := strings.ReplaceAll(string(b), "time.Now()", "jumpingNow()")
-			overlay(name, text+"\nvar _ = time.Now // it may need the package no more\n")
+			sources["processor/"+filepath.Base(name)] = text +
+				"\nvar _ = time.Now // it may need the package no more\n"
 		}
 	}
-	if len(replace) == 0 {
+	if len(sources) == 0 {
 		t.Fatal("the processor asks no clock")
 	}
-	overlay(filepath.Join(root, "processor", "clock.go"), jumpingClock)
-	b, err := json.Marshal(map[string]any{"Replace": replace})
-	file, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "sessionizer-clock")
+	sources["processor/clock.go"] = jumpingClock
+	binary := filepath.Join(dir, "sessionizer-clock")
+	overlay, err := mutate.Replace(root, dir, sources)
 	if err == nil {
-		err = os.WriteFile(file, b, 0o600)
-	}
-	if err == nil {
-		err = build(binary, "-overlay", file)
+		err = build(binary, "-overlay", overlay)
 	}
 	if err != nil {
 		t.Fatal(err)

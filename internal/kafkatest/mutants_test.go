@@ -328,13 +328,20 @@ func deathBehindTheEnd(t *testing.T, s *stage) {
 	s.runTo(t, partEvent(3*partEvents-1))
 }
 
-// twoTransactions processes one part behind the other.
-func twoTransactions(t *testing.T, s *stage) {
+// runThrough starts the program and waits until it has committed the first part.
+func (s *stage) runThrough(t *testing.T) *process {
 	t.Helper()
 	s.p.make(t)
 	s.p.send(t, part(0)...)
 	proc := s.launch(t, "", "run")
 	s.awaitEvent(t, partEvent(partEvents-1))
+	return proc
+}
+
+// twoTransactions processes one part behind the other.
+func twoTransactions(t *testing.T, s *stage) {
+	t.Helper()
+	proc := s.runThrough(t)
 	s.p.send(t, part(1)...)
 	s.awaitEvent(t, partEvent(2*partEvents-1))
 	proc.stop(t)
@@ -344,10 +351,7 @@ func twoTransactions(t *testing.T, s *stage) {
 // third part comes behind that.
 func abortBetween(t *testing.T, s *stage) {
 	t.Helper()
-	s.p.make(t)
-	s.p.send(t, part(0)...)
-	proc := s.launch(t, "", "run")
-	s.awaitEvent(t, partEvent(partEvents-1))
+	proc := s.runThrough(t)
 	s.p.send(t, part(1)...)
 	if s.mutant.says != "" {
 		proc.says(t, startWithin, s.mutant.says)

@@ -80,11 +80,18 @@ func Overlay(root, dir string, mutants []Mutant) (string, error) {
 			}
 		}
 	}
+	return Replace(root, dir, sources)
+}
+
+// Replace writes sources to dir that the go command takes instead of those of the repository at
+// root, or beside them, and returns the file that its -overlay takes. They are named from the top
+// of the repository, with slashes.
+func Replace(root, dir string, sources map[string]string) (string, error) {
 	replace := map[string]string{}
 	for name, text := range sources {
 		to := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
 		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
-			return "", fmt.Errorf("write the mutants: %w", err)
+			return "", fmt.Errorf("write the sources of an overlay: %w", err)
 		}
 		replace[filepath.Join(root, filepath.FromSlash(name))] = to
 	}
@@ -94,7 +101,7 @@ func Overlay(root, dir string, mutants []Mutant) (string, error) {
 		err = os.WriteFile(overlay, b, 0o600)
 	}
 	if err != nil {
-		return "", fmt.Errorf("write the mutants: %w", err)
+		return "", fmt.Errorf("write the sources of an overlay: %w", err)
 	}
 	return overlay, nil
 }
