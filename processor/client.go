@@ -16,11 +16,16 @@ func (l *lane) begin(ctx context.Context) error {
 	l.held, l.asideBytes, l.full, l.fullSince = nil, 0, false, time.Time{}
 	l.calls = newCalls()
 	l.failed = &failures{}
+	l.firstEpoch = noEpoch
 	l.unsettled.Store(true)
 	clientCtx, kill := context.WithCancel(context.Background())
 	l.kill = kill
 	if l.inflater != nil {
 		l.asided += l.inflater.served.Load() // what is to be given back outlives the client
+	}
+	if err := l.settleBegin(ctx); err != nil {
+		kill()
+		return err
 	}
 	var err error
 	if l.inflater, err = newInflater(c.batchBytes()); err != nil {

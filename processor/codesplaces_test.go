@@ -118,6 +118,13 @@ func takingOver(x *trial, arm func(*faultNet)) {
 	x.begin(arm)
 }
 
+// takenOver is takingOver behind the end of that transaction.
+func takenOver(x *trial, arm func(*faultNet)) {
+	takingOver(x, func(net *faultNet) {
+		net.rule(&rule{key: kmsg.EndTxn, fate: seen, then: func() { arm(net) }})
+	})
+}
+
 func longTransactions(x *trial) { x.c.TransactionTimeout = 25 * time.Second }
 
 // fencing is a process that is told that its transaction is not its own any more.
@@ -180,7 +187,8 @@ var places = []place{
 		setup:   longTransactions},
 	{name: "EndTxn of the dead", request: kmsg.EndTxn, fault: anyTop, provoke: takingOver,
 		setup: longTransactions, when: aborts},
-	{name: "DescribeTransactions", request: kmsg.DescribeTransactions, provoke: takingOver,
+	{name: "DescribeTransactions of its own", request: kmsg.DescribeTransactions, provoke: starting},
+	{name: "DescribeTransactions", request: kmsg.DescribeTransactions, provoke: takenOver,
 		setup: longTransactions},
 	{name: "ListOffsets of the changelog", request: kmsg.ListOffsets, fault: changelog,
 		provoke: restoring},

@@ -92,8 +92,13 @@ var answers = []answer{
 	{"FindCoordinator of the group, lane", "refusal FENCED_INSTANCE_ID", stop, stop},
 	{"FindCoordinator of the group, lane", "retriable", inside, again},
 	{"FindCoordinator of the group, lane", "rest", abort, again},
+	// Before the producer is initialised its last transaction is asked about, which may be denied.
+	{"FindCoordinator of the transactional id", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED " +
+		"CLUSTER_AUTHORIZATION_FAILED TOPIC_AUTHORIZATION_FAILED", inside, stop},
+	{"FindCoordinator of the transactional id", "UNSUPPORTED_VERSION TRANSACTIONAL_ID_NOT_FOUND",
+		inside, reset},
 	{"FindCoordinator of the transactional id", "refusal", stop, stop},
-	{"FindCoordinator of the transactional id", "retriable CONCURRENT_TRANSACTIONS", inside, inside},
+	{"FindCoordinator of the transactional id", "retriable", inside, inside},
 	{"FindCoordinator of the transactional id", "rest", reset, reset},
 
 	{"InitProducerID", "coordinator CONCURRENT_TRANSACTIONS", inside, inside},
@@ -155,6 +160,12 @@ var answers = []answer{
 		"INVALID_PRODUCER_ID_MAPPING CONCURRENT_TRANSACTIONS FENCED_INSTANCE_ID", inside, inside},
 	{"EndTxn of the dead", "refusal", stop, stop},
 	{"EndTxn of the dead", "rest", again, again},
+	{"DescribeTransactions of its own", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED " +
+		"CLUSTER_AUTHORIZATION_FAILED TOPIC_AUTHORIZATION_FAILED UNSUPPORTED_VERSION " +
+		"TRANSACTIONAL_ID_NOT_FOUND", inside, inside},
+	{"DescribeTransactions of its own", "refusal", stop, stop},
+	{"DescribeTransactions of its own", "retriable", inside, inside},
+	{"DescribeTransactions of its own", "rest", reset, reset},
 	{"DescribeTransactions", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED " +
 		"TOPIC_AUTHORIZATION_FAILED UNSUPPORTED_VERSION", inside, inside},
 	{"DescribeTransactions", "refusal", stop, stop},

@@ -45,6 +45,7 @@ func (l *lane) commit(ctx context.Context) error {
 	if at, err := l.failed.first(); err != nil {
 		return l.refused(touched, err, at)
 	}
+	began := time.Now()
 	committed, err := l.endAndAllow(ctx, touched)
 	switch {
 	case err != nil:
@@ -55,7 +56,10 @@ func (l *lane) commit(ctx context.Context) error {
 		}
 		return l.aborted(touched)
 	}
-	return l.confirm(touched)
+	if err := l.confirm(touched); err != nil {
+		return err
+	}
+	return l.settleAfter(ctx, time.Since(began))
 }
 
 // closeTasks produces the changelog records of every partition the transaction touched.
@@ -217,12 +221,12 @@ func (l *lane) aborted(touched []*part) error {
 	l.host.stats.aborts.Add(1)
 	l.log.Info("transaction aborted: a rebalance came between", zap.Int("partitions", len(touched)))
 	l.dropAside()
+	if err := l.settleAborted(); err != nil {
+		return err
+	}
 	for _, p := range touched {
 		p.task.Abort()
 		p.atMost, p.first = p.first, -1
-		if err := l.endAborted(p); err != nil {
-			return err
-		}
 		if p.ahead {
 			return &resetError{"go back to what waited for a schema", fmt.Errorf("%s was read on", p.tp)}
 		}
@@ -234,18 +238,6 @@ func (l *lane) aborted(touched []*part) error {
 		}
 	}
 	return nil
-}
-
-// endAborted sees to it that nothing of the aborted transaction can be committed with the next one.
-func (l *lane) endAborted(p *part) error {
-	ctx, cancel := l.host.bound(context.Background(), l.host.cfg.endDeadline())
-	defer cancel()
-	err := l.host.endAborted(ctx, p.tp, l.txn)
-	var stop *StopError
-	if err != nil && !errors.As(err, &stop) {
-		err = &resetError{"end an aborted transaction", err}
-	}
-	return err
 }
 
 // refused deals with a record that the broker did not take: the transaction must not commit.

@@ -15,10 +15,10 @@ import (
 // leaves one behind when a transaction ends while the leader of a partition is offline, as all are
 // on a broker that comes back from a long pause: the coordinator takes the partition for deleted
 // and completes the transaction without a marker in it (KAFKA-20734). The next transaction of the
-// same producer would bring the records of the hanging one to light, whatever had become of it.
+// same producer would end it like itself, whatever had become of it.
 
 // endHanging ends the hanging transactions on what the owner of an input partition writes to, as
-// the partition's committed offset says: what it does not know of was aborted.
+// the partition's committed offset says. settle has ended before what the coordinator knows of.
 func (h *host) endHanging(ctx context.Context, x tp, at kadm.Offset) error {
 	hanging, err := h.hanging(ctx, x)
 	if err != nil || len(hanging) == 0 {
@@ -29,31 +29,20 @@ func (h *host) endHanging(ctx context.Context, x tp, at kadm.Offset) error {
 		return fmt.Errorf("look up who committed offset %d of %s: %w", at.At, x, err)
 	}
 	for _, t := range hanging {
+		commit := false
 		if !t.isAfter(last) {
-			return &StopError{
-				What: fmt.Sprintf("a transaction of %s hangs on %s from offset %d on, and may have been "+
-					"committed", t.id, t.at, t.start),
-				Do: hangingTransactions,
+			if commit, err = h.isLast(ctx, t, last); err != nil {
+				return err
+			}
+			if !commit {
+				return &StopError{
+					What: fmt.Sprintf("a transaction of %s hangs on %s from offset %d on, and may have been "+
+						"committed", t.id, t.at, t.start),
+					Do: hangingTransactions,
+				}
 			}
 		}
-		if err := h.abortHanging(ctx, t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// endAborted ends what is left hanging of a transaction that a lane has just aborted.
-func (h *host) endAborted(ctx context.Context, x tp, txn string) error {
-	hanging, err := h.hanging(ctx, x)
-	if err != nil {
-		return err
-	}
-	for _, t := range hanging {
-		if t.id != txn {
-			continue
-		}
-		if err := h.abortHanging(ctx, t); err != nil {
+		if err := h.writeMarker(ctx, t, commit); err != nil {
 			return err
 		}
 	}
@@ -119,6 +108,17 @@ type committer struct {
 	epoch    int16
 }
 
+// isLast reports whether a transaction is the one that was committed last.
+func (h *host) isLast(ctx context.Context, t openTxn, last *committer) (bool, error) {
+	if t.producer != last.producer || t.epoch != last.epoch {
+		return false, nil
+	}
+	if each, err := h.epochEach(ctx); err != nil || !each {
+		return false, err
+	}
+	return h.beginsAt(ctx, t, t.epoch)
+}
+
 // isAfter reports whether a transaction is younger than the last one that was committed, nil for
 // none: then it was not. A producer raises its epoch with every transaction; of one with the same
 // epoch only the place in the changelog tells. That of another producer is from after the commit:
@@ -138,10 +138,19 @@ func (h *host) lastCommitted(ctx context.Context, x tp, at kadm.Offset) (*commit
 		return nil, fmt.Errorf("its metadata is %q", at.Metadata)
 	}
 	c := &committer{at: tp{h.cfg.ChangelogTopic(x.topic), x.id}, end: meta.changelogEnd}
-	// It may lie behind the first offset that is not stable.
+	r, err := h.recordAt(ctx, c.at, c.end-1)
+	if err != nil {
+		return nil, err
+	}
+	c.producer, c.epoch = r.ProducerID, r.ProducerEpoch
+	return c, nil
+}
+
+// recordAt reads one record, which may lie behind the first offset that is not stable.
+func (h *host) recordAt(ctx context.Context, at tp, offset int64) (*kgo.Record, error) {
 	cl, err := kgo.NewClient(append(h.cfg.clientOpts(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
-			c.at.topic: {c.at.id: kgo.NewOffset().At(c.end - 1)}}),
+			at.topic: {at.id: kgo.NewOffset().At(offset)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
 		kgo.FetchMaxWait(fetchMaxWait))...)
 	if err != nil {
@@ -152,28 +161,31 @@ func (h *host) lastCommitted(ctx context.Context, x tp, at kadm.Offset) (*commit
 	defer cancel()
 	fetches := cl.PollRecords(ctx, 1)
 	if err := fetches.Err(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read offset %d of %s: %w", offset, at, err)
 	}
 	r := fetches.Records()
-	if len(r) != 1 || r[0].Offset != c.end-1 {
-		return nil, fmt.Errorf("%s has no record at offset %d", c.at, c.end-1)
+	if len(r) != 1 || r[0].Offset != offset {
+		return nil, fmt.Errorf("read offset %d of %s: no record is there", offset, at)
 	}
-	c.producer, c.epoch = r[0].ProducerID, r[0].ProducerEpoch
-	return c, nil
+	return r[0], nil
 }
 
-// abortHanging writes the marker that the coordinator left out.
-func (h *host) abortHanging(ctx context.Context, t openTxn) error {
+// writeMarker writes the marker that the coordinator left out.
+func (h *host) writeMarker(ctx context.Context, t openTxn, commit bool) error {
 	topics := kadm.TopicsSet{}
 	topics.Add(t.at.topic, t.at.id)
 	resp, err := h.adm.WriteTxnMarkers(ctx, kadm.TxnMarkers{
-		ProducerID: t.producer, ProducerEpoch: t.epoch, CoordinatorEpoch: max(t.coordinator, 0),
-		Topics: topics,
+		ProducerID: t.producer, ProducerEpoch: t.epoch, Commit: commit,
+		CoordinatorEpoch: max(t.coordinator, 0), Topics: topics,
 	})
 	if err == nil {
 		err = resp[t.producer].Topics[t.at.topic].Partitions[t.at.id].Err
 	}
-	what := fmt.Sprintf("abort the transaction of %s that hangs on %s from offset %d on", t.id, t.at,
+	how := "abort"
+	if commit {
+		how = "commit"
+	}
+	what := fmt.Sprintf("%s the transaction of %s that hangs on %s from offset %d on", how, t.id, t.at,
 		t.start)
 	switch {
 	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.UnsupportedVersion):
@@ -181,8 +193,8 @@ func (h *host) abortHanging(ctx context.Context, t openTxn) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	h.log.Warn("aborted a transaction that Kafka had completed without a marker",
-		zap.String("transactional_id", t.id), zap.Stringer("partition", t.at),
+	h.log.Warn("ended a transaction that Kafka had completed without a marker",
+		zap.String("with", how), zap.String("transactional_id", t.id), zap.Stringer("partition", t.at),
 		zap.Int64("offset", t.start))
 	return nil
 }

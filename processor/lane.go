@@ -45,6 +45,9 @@ type lane struct {
 	sent          bool // the end of the transaction has asked for the offsets to commit
 	dirty         bool // the session's next transaction is flagged as failed and must be emptied first
 	lastTick      time.Time
+	// The producer's epoch in the open transaction, and in the first since which all were committed.
+	producer          int64
+	epoch, firstEpoch int16
 
 	failed *failures
 
@@ -253,6 +256,9 @@ func (l *lane) ensureOpen(ctx context.Context) error {
 		return nil
 	}
 	if err := l.sess.Begin(); err != nil {
+		return l.broken("begin a transaction", err)
+	}
+	if err := l.epochs(ctx); err != nil {
 		return l.broken("begin a transaction", err)
 	}
 	l.open, l.openSince = true, time.Now()

@@ -3,6 +3,7 @@ package processor
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type calls struct {
 	// joining: a join has been asked for and not been answered with partitions yet. The client holds
 	// the commits of a transaction back for as long, and that can be longer than one may last.
 	joining atomic.Bool
+	away    atomic.Bool // a broker could not be reached, or a connection broke
 
 	mu     sync.Mutex
 	events []moved
@@ -49,6 +51,19 @@ func (c *calls) left(_ context.Context, _ *kgo.Client, ps map[string][]int32) { 
 func (c *calls) OnGroupManageError(error) {
 	c.joining.Store(false)
 	c.interrupt()
+}
+
+// OnBrokerConnect and OnBrokerE2E are the client's hooks for its connections.
+func (c *calls) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if err != nil {
+		c.away.Store(true)
+	}
+}
+
+func (c *calls) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) {
+	if e.Err() != nil {
+		c.away.Store(true)
+	}
 }
 
 func (c *calls) blocked(context.Context, *kgo.Client) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
 	"sessionizer/state"
@@ -102,12 +103,19 @@ func (h *host) checkGrowth(ctx context.Context) error {
 // committed is the group's committed offset of a partition: a stable one, not one that a
 // transaction that is still open is about to replace. At is negative where there is none. A
 // transaction that nobody may end is waited for here, beside the lane's other partitions, until
-// the broker times it out.
+// the broker times it out; of one that has ended long since what Kafka has left out is made up for.
 func (h *host) committed(ctx context.Context, x tp) (kadm.Offset, error) {
+	looked := time.Now()
 	for {
 		o, err := h.stable(ctx, x)
 		if !errors.Is(err, kerr.UnstableOffsetCommit) {
 			return o, err
+		}
+		if time.Since(looked) >= pendingLook {
+			if err := h.settlePending(ctx, x); err != nil {
+				return kadm.Offset{}, err
+			}
+			looked = time.Now()
 		}
 		if err := h.pause(ctx, unstablePoll); err != nil {
 			return kadm.Offset{}, err
@@ -115,20 +123,48 @@ func (h *host) committed(ctx context.Context, x tp) (kadm.Offset, error) {
 	}
 }
 
-// unstablePoll is how often an offset is looked up that a transaction is about to replace.
-const unstablePoll = 100 * time.Millisecond
+const (
+	// unstablePoll is how often an offset is looked up that a transaction is about to replace.
+	unstablePoll = 100 * time.Millisecond
+	// pendingLook is how often it is looked after that transaction.
+	pendingLook = 3 * time.Second
+)
 
+// stable asks for the partition by name: asked for all that a group has, Kafka does not tell of one
+// whose first offset is pending.
 func (h *host) stable(ctx context.Context, x tp) (kadm.Offset, error) {
-	all, err := h.adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), h.cfg.Group, x.topic)
+	topic := kmsg.NewOffsetFetchRequestGroupTopic()
+	topic.Topic, topic.TopicID, topic.Partitions = x.topic, h.inputID(x.topic), []int32{x.id}
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group = h.cfg.Group
+	group.Topics = append(group.Topics, topic)
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	req.Groups = append(req.Groups, group)
+	resp, err := req.RequestWith(ctx, h.cl)
+	if err == nil && len(resp.Groups) == 1 {
+		err = kerr.ErrorForCode(resp.Groups[0].ErrorCode)
+	}
 	if err != nil {
 		return kadm.Offset{}, fmt.Errorf("fetch the committed offset of %s: %w", x, err)
 	}
-	o, ok := all.Lookup(x.topic, x.id)
-	switch {
-	case !ok:
-		return kadm.Offset{At: -1}, nil
-	case o.Err != nil:
-		return kadm.Offset{}, fmt.Errorf("fetch the committed offset of %s: %w", x, o.Err)
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				err := kerr.ErrorForCode(p.ErrorCode)
+				switch {
+				case p.Partition != x.id:
+					continue
+				case err != nil:
+					return kadm.Offset{}, fmt.Errorf("fetch the committed offset of %s: %w", x, err)
+				}
+				o := kadm.Offset{Topic: x.topic, Partition: x.id, At: p.Offset, LeaderEpoch: p.LeaderEpoch}
+				if p.Metadata != nil {
+					o.Metadata = *p.Metadata
+				}
+				return o, nil
+			}
+		}
 	}
-	return o.Offset, nil
+	return kadm.Offset{}, fmt.Errorf("fetch the committed offset of %s: the answer lacks it", x)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,9 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 		}
 		seen[t.id] = true
 		if err := h.abortOpen(ctx, x, t); err != nil {
+			return err
+		}
+		if err := h.settle(ctx, t.id, nil); err != nil {
 			return err
 		}
 	}
@@ -103,24 +107,35 @@ func (h *host) openTransactions(ctx context.Context, x tp) ([]openTxn, error) {
 			}
 		}
 	}
+	return h.openOn(ctx, topics, changelog)
+}
+
+// openOn finds the transactions of this group that are open on partitions. Those of the topics that
+// must be known are: without an answer about one of them there is none.
+func (h *host) openOn(
+	ctx context.Context, topics kadm.TopicsSet, known ...string,
+) ([]openTxn, error) {
 	described, err := h.adm.DescribeProducers(ctx, topics)
 	if err != nil {
 		return nil, err
 	}
 	var open []openTxn
-	for topic := range topics {
-		d, ok := described[topic].Partitions[x.id]
-		if ok && d.Err != nil && topic == changelog {
+	for _, d := range described.SortedPartitions() {
+		if d.Err != nil && slices.Contains(known, d.Topic) {
 			return nil, d.Err
 		}
 		for _, p := range d.ActiveProducers {
 			if p.CurrentTxnStartOffset >= 0 {
-				open = append(open, openTxn{tp{topic, x.id}, "", p.ProducerID, p.ProducerEpoch,
-					p.CoordinatorEpoch, p.CurrentTxnStartOffset})
+				open = append(open, openOf(p, ""))
 			}
 		}
 	}
 	return h.ours(ctx, open)
+}
+
+func openOf(p kadm.DescribedProducer, txn string) openTxn {
+	return openTxn{tp{p.Topic, p.Partition}, txn, p.ProducerID, p.ProducerEpoch, p.CoordinatorEpoch,
+		p.CurrentTxnStartOffset}
 }
 
 // ours names the transactional ids, and leaves out what is not of this group.
