@@ -145,8 +145,11 @@ var answers = []answer{
 	{"OffsetFetch of partitions, lane", "rest", again, again},
 
 	{"DescribeProducers", "NOT_LEADER_FOR_PARTITION", inside, again},
+	// What is denied of all topics together is asked for of each.
 	{"DescribeProducers", "TOPIC_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED " +
-		"TRANSACTIONAL_ID_AUTHORIZATION_FAILED UNSUPPORTED_VERSION", again, again},
+		"TRANSACTIONAL_ID_AUTHORIZATION_FAILED DELEGATION_TOKEN_AUTHORIZATION_FAILED", inside, again},
+	{"DescribeProducers", "GROUP_AUTHORIZATION_FAILED", inside, stop},
+	{"DescribeProducers", "UNSUPPORTED_VERSION", again, again},
 	{"DescribeProducers", "refusal", stop, stop},
 	{"DescribeProducers", "rest", again, again},
 	{"ListTransactions", "CLUSTER_AUTHORIZATION_FAILED TOPIC_AUTHORIZATION_FAILED " +

@@ -30,6 +30,7 @@ import (
 // refuses our generation; either way the end says "not committed" and nothing of the transaction
 // survives.
 func (l *lane) commit(ctx context.Context) error {
+	began := time.Now()
 	touched, err := l.closeTasks()
 	if err != nil {
 		return err
@@ -45,7 +46,6 @@ func (l *lane) commit(ctx context.Context) error {
 	if at, err := l.failed.first(); err != nil {
 		return l.refused(touched, err, at)
 	}
-	began := time.Now()
 	committed, err := l.endAndAllow(ctx, touched)
 	switch {
 	case err != nil:
@@ -59,7 +59,7 @@ func (l *lane) commit(ctx context.Context) error {
 	if err := l.confirm(touched); err != nil {
 		return err
 	}
-	return l.settleAfter(ctx, time.Since(began))
+	return l.settleCommitted(ctx, time.Since(began))
 }
 
 // closeTasks produces the changelog records of every partition the transaction touched.

@@ -2,13 +2,9 @@ package processor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/zap"
 )
 
 // A hanging transaction is open in a partition, and its coordinator knows nothing of it. Kafka 4
@@ -29,24 +25,52 @@ func (h *host) endHanging(ctx context.Context, x tp, at kadm.Offset) error {
 		return fmt.Errorf("look up who committed offset %d of %s: %w", at.At, x, err)
 	}
 	for _, t := range hanging {
-		commit := false
-		if !t.isAfter(last) {
-			if commit, err = h.isLast(ctx, t, last); err != nil {
-				return err
-			}
-			if !commit {
-				return &StopError{
-					What: fmt.Sprintf("a transaction of %s hangs on %s from offset %d on, and may have been "+
-						"committed", t.id, t.at, t.start),
-					Do: hangingTransactions,
-				}
-			}
+		commit, certain, err := h.judge(ctx, t, last)
+		switch {
+		case err != nil:
+			return err
+		case !certain:
+			return uncertain(t)
 		}
 		if err := h.writeMarker(ctx, t, commit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// judge tells from the last commit of the partition what became of a transaction. A producer raises
+// its epoch with every one, as since KIP-890; of one with the same epoch only the place in the
+// changelog tells otherwise. That of another producer is from after the commit: one from before
+// would have been ended when the committer took the partition.
+func (h *host) judge(
+	ctx context.Context, t openTxn, last *committer,
+) (commit, certain bool, err error) {
+	if last == nil || t.producer != last.producer || t.at == last.at && t.start >= last.end {
+		return false, true, nil
+	}
+	able, err := h.able(ctx)
+	switch {
+	case err != nil:
+		return false, false, err
+	case !able.epochEach:
+		return false, t.epoch > last.epoch, nil
+	}
+	commit = t.epoch == last.epoch
+	first := last.epoch
+	if !commit {
+		first++
+	}
+	certain, err = h.beginsAt(ctx, t, first)
+	return commit, certain && t.epoch >= first, err
+}
+
+func uncertain(t openTxn) error {
+	return &StopError{
+		What: fmt.Sprintf("a transaction of %s hangs on %s from offset %d on, and may have been committed",
+			t.id, t.at, t.start),
+		Do: hangingTransactions,
+	}
 }
 
 const hangingTransactions = "see OPERATING.md, \"Hanging transactions\""
@@ -108,26 +132,6 @@ type committer struct {
 	epoch    int16
 }
 
-// isLast reports whether a transaction is the one that was committed last.
-func (h *host) isLast(ctx context.Context, t openTxn, last *committer) (bool, error) {
-	if t.producer != last.producer || t.epoch != last.epoch {
-		return false, nil
-	}
-	if each, err := h.epochEach(ctx); err != nil || !each {
-		return false, err
-	}
-	return h.beginsAt(ctx, t, t.epoch)
-}
-
-// isAfter reports whether a transaction is younger than the last one that was committed, nil for
-// none: then it was not. A producer raises its epoch with every transaction; of one with the same
-// epoch only the place in the changelog tells. That of another producer is from after the commit:
-// one from before would have been ended when the committer took the partition.
-func (t *openTxn) isAfter(last *committer) bool {
-	return last == nil || t.producer != last.producer || t.epoch > last.epoch ||
-		t.at == last.at && t.start >= last.end
-}
-
 // lastCommitted is who committed a partition's offset; nil: nobody did.
 func (h *host) lastCommitted(ctx context.Context, x tp, at kadm.Offset) (*committer, error) {
 	if at.At < 0 {
@@ -144,57 +148,4 @@ func (h *host) lastCommitted(ctx context.Context, x tp, at kadm.Offset) (*commit
 	}
 	c.producer, c.epoch = r.ProducerID, r.ProducerEpoch
 	return c, nil
-}
-
-// recordAt reads one record, which may lie behind the first offset that is not stable.
-func (h *host) recordAt(ctx context.Context, at tp, offset int64) (*kgo.Record, error) {
-	cl, err := kgo.NewClient(append(h.cfg.clientOpts(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
-			at.topic: {at.id: kgo.NewOffset().At(offset)}}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
-		kgo.FetchMaxWait(fetchMaxWait))...)
-	if err != nil {
-		return nil, err
-	}
-	defer cl.Close()
-	ctx, cancel := h.bound(ctx, readStall)
-	defer cancel()
-	fetches := cl.PollRecords(ctx, 1)
-	if err := fetches.Err(); err != nil {
-		return nil, fmt.Errorf("read offset %d of %s: %w", offset, at, err)
-	}
-	r := fetches.Records()
-	if len(r) != 1 || r[0].Offset != offset {
-		return nil, fmt.Errorf("read offset %d of %s: no record is there", offset, at)
-	}
-	return r[0], nil
-}
-
-// writeMarker writes the marker that the coordinator left out.
-func (h *host) writeMarker(ctx context.Context, t openTxn, commit bool) error {
-	topics := kadm.TopicsSet{}
-	topics.Add(t.at.topic, t.at.id)
-	resp, err := h.adm.WriteTxnMarkers(ctx, kadm.TxnMarkers{
-		ProducerID: t.producer, ProducerEpoch: t.epoch, Commit: commit,
-		CoordinatorEpoch: max(t.coordinator, 0), Topics: topics,
-	})
-	if err == nil {
-		err = resp[t.producer].Topics[t.at.topic].Partitions[t.at.id].Err
-	}
-	how := "abort"
-	if commit {
-		how = "commit"
-	}
-	what := fmt.Sprintf("%s the transaction of %s that hangs on %s from offset %d on", how, t.id, t.at,
-		t.start)
-	switch {
-	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.UnsupportedVersion):
-		return &StopError{What: what, Cause: err, Do: hangingTransactions}
-	case err != nil:
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	h.log.Warn("ended a transaction that Kafka had completed without a marker",
-		zap.String("with", how), zap.String("transactional_id", t.id), zap.Stringer("partition", t.at),
-		zap.Int64("offset", t.start))
-	return nil
 }

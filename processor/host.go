@@ -39,6 +39,8 @@ type host struct {
 	mu     sync.Mutex
 	taken  map[tp]chan struct{}               // partitions open in this process; closed when free
 	poison map[tp]map[int64]*schemas.BadInput // records the broker refused
+	// abilities are asked for once; nil: not yet.
+	abilities *abilities
 }
 
 type hostStats struct {

@@ -4,121 +4,96 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 )
-
-// groupOffsets is Kafka's topic of committed offsets. Those of a transaction that hangs there stay
-// pending, and nobody is told a stable one.
-const groupOffsets = "__consumer_offsets"
 
 // outcome is what became of the transactions of a producer from one epoch to another.
 type outcome struct {
 	producer    int64
 	first, last int16
 	commit      bool
-	own         bool // the lane itself saw it
 }
 
-// settle writes the markers that Kafka has left out of the last transactions of a transactional id,
-// wherever they wrote. If their outcome is not known it is what the coordinator says of the last
-// one: it can until the id's producer is initialised again, and whoever does that settles first.
-func (h *host) settle(ctx context.Context, txn string, known *outcome) error {
+// covers reports whether the last records of a transaction are of these epochs.
+func (o outcome) covers(t openTxn) bool {
+	return t.producer == o.producer && t.epoch >= o.first && t.epoch <= o.last
+}
+
+// settleEnded writes the markers that Kafka has left out of the last transaction of a transactional
+// id. The coordinator tells what became of it until the id's producer is initialised again: whoever
+// does that settles first.
+func (h *host) settleEnded(ctx context.Context, txn string, topics kadm.TopicsSet) error {
 	last, err := h.lastOf(ctx, txn)
-	if err != nil || last == nil {
+	if err != nil || last == nil || last.State != completeCommit && last.State != completeAbort {
 		return err
 	}
-	o := known
-	switch {
-	case o != nil:
-	case last.State == completeCommit, last.State == completeAbort:
-		epoch := last.ProducerEpoch - 1 // an end raises it
-		o = &outcome{last.ProducerID, epoch, epoch, last.State == completeCommit, false}
-	default:
-		return nil
+	epoch := last.ProducerEpoch - 1 // an end raises it
+	uncertain, err := h.settle(ctx, txn, topics, last.Topics,
+		outcome{last.ProducerID, epoch, epoch, last.State == completeCommit})
+	for _, t := range uncertain {
+		h.log.Warn("a transaction may have been completed without a marker; should it last, "+
+			hangingTransactions, zap.String("transactional_id", t.id),
+			zap.Stringer("partition", t.at), zap.Int64("offset", t.start))
 	}
-	topics, err := h.writtenTopics(ctx)
+	return err
+}
+
+// settle writes the markers that are missing of transactions whose outcome is known, but for the
+// partitions where they are still to come. It returns those of them that an older one lies below,
+// which may have ended in another way.
+func (h *host) settle(
+	ctx context.Context, txn string, topics, coming kadm.TopicsSet, known ...outcome,
+) (uncertain []openTxn, err error) {
+	offsets, err := h.offsetsAt(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	producers, err := h.adm.DescribeProducers(ctx, topics)
+	maps.Copy(topics, offsets)
+	open, err := h.openOn(ctx, topics, groupOffsets)
+	if denied(err) {
+		delete(topics, groupOffsets)
+		open, err = h.openOn(ctx, topics)
+	}
 	if err != nil {
-		return fmt.Errorf("look for what is open of %s: %w", txn, err)
+		return nil, fmt.Errorf("look for what is open of %s: %w", txn, err)
 	}
-	for _, p := range producers.SortedPartitions() {
-		switch {
-		case denied(p.Err):
-			continue
-		case p.Err != nil:
-			return fmt.Errorf("look for what is open of %s in %s/%d: %w",
-				txn, p.Topic, p.Partition, p.Err)
-		}
-		if _, in := last.Topics[p.Topic][p.Partition]; in {
+	for _, t := range open {
+		if _, is := coming[t.at.topic][t.at.id]; is {
 			continue
 		}
-		for _, a := range p.ActiveProducers {
-			if a.CurrentTxnStartOffset < 0 || !o.covers(a) {
+		t.id = txn
+		for _, o := range known {
+			if !o.covers(t) {
 				continue
 			}
-			if err := h.settleOne(ctx, openOf(a, txn), o); err != nil {
-				return err
+			certain, err := h.isOf(ctx, t, o)
+			if err == nil && certain {
+				err = h.writeMarker(ctx, t, o.commit)
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !certain {
+				uncertain = append(uncertain, t)
 			}
 		}
 	}
-	return nil
+	return uncertain, nil
 }
 
-func (o *outcome) covers(a kadm.DescribedProducer) bool {
-	return a.ProducerID == o.producer && a.ProducerEpoch >= o.first && a.ProducerEpoch <= o.last
-}
-
-// settleOne writes one marker, unless an older transaction lies below it, which may have ended in
-// another way. Where epochs do not tell them apart a lane still knows what it has aborted.
-func (h *host) settleOne(ctx context.Context, t openTxn, o *outcome) error {
-	each, err := h.epochEach(ctx)
-	certain := !each && o.own && !o.commit
-	if err == nil && each {
-		certain, err = h.beginsAt(ctx, t, o.first)
-	}
-	if err != nil || !certain {
-		return err
-	}
-	return h.writeMarker(ctx, t, o.commit)
-}
-
-// beginsAt reports whether what is open has no records of an epoch before first.
-func (h *host) beginsAt(ctx context.Context, t openTxn, first int16) (bool, error) {
-	r, err := h.recordAt(ctx, t.at, t.start)
-	switch {
-	case denied(err):
-		return false, nil
-	case err != nil:
+// isOf reports whether all that is open belongs to the transactions of an outcome.
+func (h *host) isOf(ctx context.Context, t openTxn, o outcome) (bool, error) {
+	able, err := h.able(ctx)
+	if err != nil || !able.epochEach {
 		return false, err
 	}
-	return r.ProducerID == t.producer && r.ProducerEpoch >= first, nil
-}
-
-// epochEach reports whether every transaction has a producer epoch of its own, as since KIP-890.
-func (h *host) epochEach(ctx context.Context) (bool, error) {
-	const feature, since = "transaction.version", 2
-	resp, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, h.cl)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
-	}
-	if err != nil {
-		return false, fmt.Errorf("look up the features of the cluster: %w", err)
-	}
-	for _, f := range resp.FinalizedFeatures {
-		if f.Name == feature {
-			return f.MaxVersionLevel >= since, nil
-		}
-	}
-	return false, nil
+	return h.beginsAt(ctx, t, o.first)
 }
 
 const (
@@ -132,10 +107,17 @@ func (h *host) lastOf(ctx context.Context, txn string) (*kadm.DescribedTransacti
 	ctx, cancel := h.bound(ctx, h.cfg.TransactionTimeout+h.cfg.SessionTimeout)
 	defer cancel()
 	for {
-		described, err := h.adm.DescribeTransactions(ctx, txn)
-		d := described[txn]
+		able, err := h.able(ctx)
+		if err == nil && !able.describe {
+			return nil, nil
+		}
+		var d kadm.DescribedTransaction
 		if err == nil {
-			err = d.Err
+			var described kadm.DescribedTransactions
+			described, err = h.adm.DescribeTransactions(ctx, txn)
+			if d = described[txn]; err == nil {
+				err = d.Err
+			}
 		}
 		switch {
 		case denied(err), errors.Is(err, kerr.TransactionalIDNotFound):
@@ -152,101 +134,110 @@ func (h *host) lastOf(ctx context.Context, txn string) (*kadm.DescribedTransacti
 	}
 }
 
-// writtenTopics is every partition that a transaction of this group may have written to.
-func (h *host) writtenTopics(ctx context.Context) (kadm.TopicsSet, error) {
-	names := []string{h.cfg.Output, groupOffsets}
-	for _, name := range []string{h.cfg.Visits, h.cfg.DeadLetters} {
-		if name != "" {
-			names = append(names, name)
-		}
-	}
-	for _, input := range h.cfg.Input {
-		names = append(names, h.cfg.ChangelogTopic(input))
-	}
-	listed, err := h.adm.ListTopicsWithInternal(ctx, names...)
-	if err != nil {
-		return nil, fmt.Errorf("look up the partitions of %v: %w", names, err)
-	}
-	set := kadm.TopicsSet{}
-	for name, t := range listed {
-		switch {
-		case denied(t.Err), errors.Is(t.Err, kerr.UnknownTopicOrPartition):
-			continue
-		case t.Err != nil:
-			return nil, fmt.Errorf("look up the partitions of %s: %w", name, t.Err)
-		}
-		for id := range t.Partitions {
-			set.Add(name, id)
-		}
-	}
-	return set, nil
-}
-
-// settlePending settles what holds back committed offsets of the group.
+// settlePending settles what holds back the committed offset of a partition, and says so.
 func (h *host) settlePending(ctx context.Context, x tp) error {
-	listed, err := h.adm.ListTopicsWithInternal(ctx, groupOffsets)
+	at, err := h.offsetsAt(ctx)
 	if err != nil {
-		return fmt.Errorf("look up the partitions of %s: %w", groupOffsets, err)
+		return err
 	}
-	set := kadm.TopicsSet{}
-	for id := range listed[groupOffsets].Partitions {
-		set.Add(groupOffsets, id)
+	open, err := h.openOn(ctx, at, groupOffsets)
+	if err == nil {
+		open, err = h.ours(ctx, open)
 	}
-	open, err := h.openOn(ctx, set)
-	switch {
-	case denied(err):
-	case err != nil:
+	if err != nil && !denied(err) {
 		return fmt.Errorf("look up who holds back the offset of %s: %w", x, err)
 	}
+	var ids []string
 	for _, t := range open {
-		h.log.Warn("waiting for a committed offset that a transaction is about to replace; should it "+
-			"last, "+hangingTransactions, zap.Stringer("partition", x),
-			zap.String("transactional_id", t.id), zap.Stringer("pending_in", t.at))
-		if err := h.settle(ctx, t.id, nil); err != nil {
+		ids = append(ids, t.id)
+	}
+	h.log.Warn("waiting for a committed offset that a transaction is about to replace; should it last, "+
+		hangingTransactions, zap.Stringer("partition", x), zap.Strings("transactional_ids", ids))
+	for _, id := range ids {
+		if err := h.settleEnded(ctx, id, h.writtenBy(x)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// settleBegin settles what the lane's name has left behind, before the producer is initialised: what
+// is open is aborted, as initialising would do, but so that the coordinator still tells.
+func (l *lane) settleBegin(ctx context.Context) error {
+	last, err := l.host.lastOf(ctx, l.txn)
+	if err == nil && last != nil && last.State == "Ongoing" {
+		err = l.host.abortOpen(ctx, openTxn{
+			id: l.txn, producer: last.ProducerID, epoch: last.ProducerEpoch,
+		})
+	}
+	if err == nil && last != nil {
+		err = l.host.settleEnded(ctx, l.txn, l.host.writtenByAny())
+	}
+	return l.unsettledBy(err)
+}
+
 // slowEnd is longer than the end of a transaction takes while all brokers are there.
 const slowEnd = time.Second
 
-// settleBegin settles what the lane's name has left behind, before the producer is initialised.
-func (l *lane) settleBegin(ctx context.Context) error {
-	return l.resetUnsettled(l.host.settle(ctx, l.txn, nil))
-}
-
-// settleAfter settles what the lane has just committed, if a broker was away meanwhile.
-func (l *lane) settleAfter(ctx context.Context, took time.Duration) error {
+// settleCommitted settles what the lane has just committed, if a broker was away meanwhile. If it is
+// still the next commit is another occasion.
+func (l *lane) settleCommitted(ctx context.Context, took time.Duration) error {
 	if away := l.calls.away.Swap(false); !away && took < slowEnd {
 		return nil
 	}
-	return l.resetUnsettled(l.host.settle(ctx, l.txn,
-		&outcome{l.producer, l.firstEpoch, l.epoch, true, true}))
+	err := l.settleOwn(ctx, outcome{l.producer, l.firstEpoch, l.epoch, true})
+	var stop *StopError
+	if err != nil && !errors.As(err, &stop) {
+		l.log.Info("cannot look for transactions without a marker yet", zap.Error(err))
+		l.calls.away.Store(true)
+		return nil
+	}
+	return err
 }
 
-// settleAborted sees to it that nothing of an aborted transaction can be committed with the next.
+// settleAborted sees to it that nothing of an aborted transaction can be committed with the next,
+// and nothing of those before it be aborted.
 func (l *lane) settleAborted() error {
 	ctx, cancel := l.host.bound(context.Background(), l.host.cfg.endDeadline())
 	defer cancel()
+	known := []outcome{{l.producer, l.epoch, l.epoch, false}}
+	if l.firstEpoch < l.epoch {
+		known = append(known, outcome{l.producer, l.firstEpoch, l.epoch - 1, true})
+	}
 	l.firstEpoch = noEpoch
-	return l.resetUnsettled(l.host.settle(ctx, l.txn,
-		&outcome{l.producer, l.epoch, l.epoch, false, true}))
+	return l.unsettledBy(l.settleOwn(ctx, known...))
 }
 
-// epochs takes note of the producer epoch of a transaction that begins.
-func (l *lane) epochs(ctx context.Context) (err error) {
-	l.producer, l.epoch, err = l.sess.Client().ProducerID(ctx)
-	if err == nil && l.firstEpoch == noEpoch {
-		l.firstEpoch = l.epoch
+// settleOwn is settle for what the lane knows of its own transactions.
+func (l *lane) settleOwn(ctx context.Context, known ...outcome) error {
+	last, err := l.host.lastOf(ctx, l.txn)
+	if err != nil || last == nil {
+		return err
+	}
+	open, err := l.host.settle(ctx, l.txn, l.host.writtenByAny(), last.Topics, known...)
+	if err == nil && len(open) > 0 {
+		err = uncertain(open[0])
 	}
 	return err
 }
 
 const noEpoch = -1
 
-func (l *lane) resetUnsettled(err error) error {
+// epochs takes note of the producer epoch of a transaction that begins.
+func (l *lane) epochs(ctx context.Context) error {
+	producer, epoch, err := l.sess.Client().ProducerID(ctx)
+	if err != nil {
+		return err
+	}
+	if l.firstEpoch == noEpoch || l.producer != producer {
+		l.firstEpoch = epoch
+	}
+	l.producer, l.epoch = producer, epoch
+	return nil
+}
+
+// unsettledBy is the error of a lane that could not see to the end of its own transactions.
+func (l *lane) unsettledBy(err error) error {
 	var stop *StopError
 	if err == nil || errors.As(err, &stop) {
 		return err

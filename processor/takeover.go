@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
@@ -40,10 +37,10 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 			continue
 		}
 		seen[t.id] = true
-		if err := h.abortOpen(ctx, x, t); err != nil {
+		if err := h.abortOpen(ctx, t); err != nil {
 			return err
 		}
-		if err := h.settle(ctx, t.id, nil); err != nil {
+		if err := h.settleEnded(ctx, t.id, h.writtenBy(x)); err != nil {
 			return err
 		}
 	}
@@ -51,7 +48,7 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 }
 
 // abortOpen ends one open transaction, if it is still the one that was seen.
-func (h *host) abortOpen(ctx context.Context, x tp, t openTxn) error {
+func (h *host) abortOpen(ctx context.Context, t openTxn) error {
 	req := kmsg.NewPtrEndTxnRequest()
 	req.TransactionalID = t.id
 	req.ProducerID, req.ProducerEpoch = t.producer, t.epoch
@@ -63,7 +60,7 @@ func (h *host) abortOpen(ctx context.Context, x tp, t openTxn) error {
 	switch {
 	case denied(err):
 		h.log.Info("no right to end the former owner's transaction: waiting for it to time out",
-			zap.Stringer("partition", x), zap.String("transactional_id", t.id))
+			zap.String("transactional_id", t.id))
 		return nil
 	case fenced(err) || errors.Is(err, kerr.InvalidTxnState) ||
 		errors.Is(err, kerr.ConcurrentTransactions) || errors.Is(err, kerr.InvalidProducerIDMapping):
@@ -73,7 +70,7 @@ func (h *host) abortOpen(ctx context.Context, x tp, t openTxn) error {
 	}
 	h.stats.takeovers.Add(1)
 	h.log.Info("aborted the transaction that the former owner left open",
-		zap.Stringer("partition", x), zap.String("transactional_id", t.id))
+		zap.String("transactional_id", t.id))
 	return h.awaitAborted(ctx, t.id)
 }
 
@@ -82,86 +79,6 @@ func denied(err error) bool {
 		errors.Is(err, kerr.ClusterAuthorizationFailed) ||
 		errors.Is(err, kerr.TopicAuthorizationFailed) ||
 		errors.Is(err, kerr.UnsupportedVersion)
-}
-
-// openTxn is a transaction of this group that was seen to be open in a partition.
-type openTxn struct {
-	at          tp
-	id          string
-	producer    int64
-	epoch       int16
-	coordinator int32 // epoch of the coordinator that was last heard of there
-	start       int64 // its first offset
-}
-
-// openTransactions finds the transactions that are open on the partitions that the owner of an
-// input partition writes to. With several input topics the output's partition has several owners,
-// living ones too: only the changelog's is looked at.
-func (h *host) openTransactions(ctx context.Context, x tp) ([]openTxn, error) {
-	changelog := h.cfg.ChangelogTopic(x.topic)
-	topics := kadm.TopicsSet{changelog: {x.id: {}}}
-	if len(h.cfg.Input) == 1 {
-		for _, topic := range []string{h.cfg.Output, h.cfg.Visits, h.cfg.DeadLetters} {
-			if topic != "" {
-				topics.Add(topic, x.id)
-			}
-		}
-	}
-	return h.openOn(ctx, topics, changelog)
-}
-
-// openOn finds the transactions of this group that are open on partitions. Those of the topics that
-// must be known are: without an answer about one of them there is none.
-func (h *host) openOn(
-	ctx context.Context, topics kadm.TopicsSet, known ...string,
-) ([]openTxn, error) {
-	described, err := h.adm.DescribeProducers(ctx, topics)
-	if err != nil {
-		return nil, err
-	}
-	var open []openTxn
-	for _, d := range described.SortedPartitions() {
-		if d.Err != nil && slices.Contains(known, d.Topic) {
-			return nil, d.Err
-		}
-		for _, p := range d.ActiveProducers {
-			if p.CurrentTxnStartOffset >= 0 {
-				open = append(open, openOf(p, ""))
-			}
-		}
-	}
-	return h.ours(ctx, open)
-}
-
-func openOf(p kadm.DescribedProducer, txn string) openTxn {
-	return openTxn{tp{p.Topic, p.Partition}, txn, p.ProducerID, p.ProducerEpoch, p.CoordinatorEpoch,
-		p.CurrentTxnStartOffset}
-}
-
-// ours names the transactional ids, and leaves out what is not of this group.
-func (h *host) ours(ctx context.Context, open []openTxn) ([]openTxn, error) {
-	if len(open) == 0 {
-		return nil, nil
-	}
-	var producers []int64
-	for _, t := range open {
-		producers = append(producers, t.producer)
-	}
-	listed, err := h.adm.ListTransactions(ctx, producers, nil)
-	if err != nil {
-		return nil, err
-	}
-	ids := map[int64]string{}
-	for _, t := range listed {
-		ids[t.ProducerID] = t.TxnID
-	}
-	kept := open[:0]
-	for _, t := range open {
-		if t.id = ids[t.producer]; strings.HasPrefix(t.id, h.cfg.Group+"-") {
-			kept = append(kept, t)
-		}
-	}
-	return kept, nil
 }
 
 // awaitAborted waits until the coordinator has written the abort everywhere.

@@ -43,6 +43,62 @@ func TestHanging_WhatWasNotCommittedIsAborted(t *testing.T) {
 	p.audit(t).matches(t, batch(t, records, timeout))
 }
 
+// What lies on top of a transaction that may be committed is not ended with it.
+func TestHanging_TwoOnTopOfEachOtherAreLeftToAnOperator(t *testing.T) {
+	t.Parallel()
+	outcome(t, "two transactions without a marker on top of each other: refused")
+	p := forgetful(t)
+	p.send(t, customers(random(t), 20, 400)...)
+	p.runUntilEnd(t, "one")
+	d := p.awaitCommitted(t, p.group+"-one-0")
+	p.produceOpen(t, d.TxnID, d.ProducerID, d.ProducerEpoch-1, p.dead)
+	p.produceOpen(t, d.TxnID, d.ProducerID, d.ProducerEpoch, p.dead)
+	p.run(t, "two").ends(t, startWithin, 1, p.group+"-one-0", p.dead+"/0", "may have been committed")
+}
+
+// Who may not look at what others have pending runs all the same.
+func TestHanging_WithoutTheRights(t *testing.T) {
+	t.Parallel()
+	for name, right := range map[string]kadm.ACLOperation{
+		"nothing": kadm.OpAlter, "Describe": kadm.OpDescribe,
+	} {
+		t.Run(name+" on offsets", func(t *testing.T) {
+			t.Parallel()
+			outcome(t, "no right to see hanging transactions: went on")
+			b := startBroker(t, kafka.Options{Properties: map[string]string{
+				"authorizer.class.name":                     "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+				"allow.everyone.if.no.acl.found":            "true",
+				"transaction.partition.verification.enable": "false",
+			}})
+			p := newPipelineAt(t, []string{b.Addr()}, 1, nil)
+			p.make(t)
+			made, err := p.adm.CreateACLs(ask(t), kadm.NewACLs().Allow("User:ANONYMOUS").AllowHosts("*").
+				Topics("__consumer_offsets").ResourcePatternType(kadm.ACLPatternLiteral).Operations(right))
+			if err == nil {
+				err = made[0].Err
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			records := customers(random(t), 20, 400)
+			p.send(t, records[:200]...)
+			p.runUntilEnd(t, "one")
+			p.send(t, records[200:300]...)
+			p.runUntilEnd(t, "one")
+			id := p.group + "-three-0"
+			cl := p.transactional(t, id)
+			producer, epoch := p.addOffsets(t, cl, id)
+			p.offsetsPending(t, id, producer, epoch, 300, "")
+			p.send(t, records[300:]...)
+			proc := p.run(t, "two")
+			p.awaitVisits(t, drainWithin, len(records))
+			proc.stop(t)
+			proc.ends(t, stopWithin, 0, "about to replace")
+			p.audit(t).matches(t, batch(t, records, timeout))
+		})
+	}
+}
+
 // A transaction of the epoch that committed the offset is the one that did.
 func TestHanging_WhatTheOffsetProvesIsCommitted(t *testing.T) {
 	t.Parallel()
@@ -135,26 +191,8 @@ func TestHanging_AFirstOffsetThatIsPendingIsWaitedFor(t *testing.T) {
 	records := customers(random(t), 20, 400)
 	p.send(t, records...)
 	id := p.group + "-two-0"
-	const lasts = 15 * time.Second
-	cl, err := kgo.NewClient(kgo.SeedBrokers(p.brokers...), kgo.TransactionalID(id),
-		kgo.TransactionTimeout(lasts))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	producer, epoch, err := cl.ProducerID(ask(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	add := kmsg.NewPtrAddOffsetsToTxnRequest()
-	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = id, producer, epoch, p.group
-	added, err := add.RequestWith(ask(t), cl)
-	if err == nil {
-		err = kerr.ErrorForCode(added.ErrorCode)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	cl := p.transactional(t, id)
+	producer, epoch := p.addOffsets(t, cl, id)
 	p.offsetsPending(t, id, producer, epoch, 100, "")
 	proc := p.run(t, "one")
 	p.awaitVisits(t, drainWithin, len(records))
@@ -271,6 +309,40 @@ func (p *pipeline) leader(t *testing.T, topic string) int {
 		t.Fatal(err)
 	}
 	return int(d[topic].Partitions[0].Leader)
+}
+
+// transactional is a client whose transactions time out soon.
+func (p *pipeline) transactional(t *testing.T, id string) *kgo.Client {
+	t.Helper()
+	const lasts = 15 * time.Second
+	cl, err := kgo.NewClient(kgo.SeedBrokers(p.brokers...), kgo.TransactionalID(id),
+		kgo.TransactionTimeout(lasts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// addOffsets begins a transaction that the coordinator expects offsets of.
+func (p *pipeline) addOffsets(
+	t *testing.T, cl *kgo.Client, id string,
+) (producer int64, epoch int16) {
+	t.Helper()
+	producer, epoch, err := cl.ProducerID(ask(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = id, producer, epoch, p.group
+	added, err := add.RequestWith(ask(t), cl)
+	if err == nil {
+		err = kerr.ErrorForCode(added.ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return producer, epoch
 }
 
 // commitElsewhere commits a transaction that writes to a topic of no pipeline.
