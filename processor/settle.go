@@ -151,8 +151,8 @@ func (h *host) settlePending(ctx context.Context, x tp) error {
 	for _, t := range open {
 		ids = append(ids, t.id)
 	}
-	h.log.Warn("waiting for a committed offset that a transaction is about to replace; should it last, "+
-		hangingTransactions, zap.Stringer("partition", x), zap.Strings("transactional_ids", ids))
+	h.log.Warn("waiting for a committed offset that a transaction is about to replace; should it "+
+		"last, "+hangingTransactions, zap.Stringer("partition", x), zap.Strings("transactional_ids", ids))
 	for _, id := range ids {
 		if err := h.settleEnded(ctx, id, h.writtenBy(x)); err != nil {
 			return err
