@@ -79,9 +79,7 @@ func (l *lane) nothingLeft(ctx context.Context, x tp, from, end int64) (bool, er
 		if err != nil {
 			return false, fmt.Errorf("fetch %s at %d: %w", x, from, err)
 		}
-		fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-			Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: x.topic, Partition: x.id,
-		}, rp, l.inflater, nil)
+		fp, first, next := l.inflater.look(x, rp, from)
 		switch {
 		case errors.Is(fp.Err, errUnreadable), errors.Is(fp.Err, errInflatedFull):
 			return false, nil
@@ -89,8 +87,8 @@ func (l *lane) nothingLeft(ctx context.Context, x tp, from, end int64) (bool, er
 			return false, fmt.Errorf("fetch %s at %d: %w", x, from, fp.Err)
 		case fp.LastStableOffset < end:
 			return false, nil // it does not know of the end that another broker has named
-		case len(fp.Records) > 0:
-			return fp.Records[0].Offset >= end, nil
+		case first != unknownOffset:
+			return first >= end, nil
 		case len(rp.RecordBatches) == 0 || next >= end:
 			return true, nil // a broker looks as far as it must to find a batch
 		case next <= from:
@@ -99,6 +97,24 @@ func (l *lane) nothingLeft(ctx context.Context, x tp, from, end int64) (bool, er
 		from = next
 	}
 	return false, nil
+}
+
+// look reads what was fetched of a partition, and gives back at once what it decompressed: of the
+// records there remain the first offset, unknownOffset without any, and the next one.
+func (d *inflater) look(
+	x tp, rp *kmsg.FetchResponseTopicPartition, from int64,
+) (fp kgo.FetchPartition, first, next int64) {
+	fp, next = kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: x.topic, Partition: x.id,
+		Pools: []kgo.Pool{d},
+	}, rp, d, nil)
+	first = unknownOffset
+	if len(fp.Records) > 0 {
+		first = fp.Records[0].Offset
+	}
+	recycle(fp.Records)
+	fp.Records = nil
+	return fp, first, next
 }
 
 // fetch asks the leader of a partition for what lies at an offset.
@@ -136,7 +152,13 @@ func (l *lane) fetch(
 
 // reachEnds takes the silent partitions of a run until the end to their ends: the run is over when
 // all ends are committed.
+//
+// Partitions come one after the other out of what the client has fetched: while there is any left
+// those that are silent have only to wait.
 func (l *lane) reachEnds(ctx context.Context, now time.Time) error {
+	if l.sess.Client().BufferedFetchRecords() > 0 {
+		return nil
+	}
 	waiting := map[string][]*part{}
 	for _, p := range l.parts {
 		if p.task != nil && !p.task.Touched() && len(p.waiting) == 0 &&

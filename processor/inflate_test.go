@@ -124,6 +124,30 @@ func TestInflater_HoldsNoMoreThanItsSum(t *testing.T) {
 	}
 }
 
+// Who only looks at the end of a log, again and again while a partition is silent, leaves the room
+// as it was: else none would be left for what is polled.
+func TestInflater_GivesBackWhatWasLookedAt(t *testing.T) {
+	const size = 1000
+	for _, codec := range codecs[1:] {
+		t.Run(codecName(codec), func(t *testing.T) {
+			d := testInflater(t, 1<<20)
+			b := hostile.Batch{
+				Codec: codec, Records: letters(t, codec, size), Count: 1, Time: time.UnixMilli(0),
+			}
+			rp := &kmsg.FetchResponseTopicPartition{RecordBatches: b.Encode(), LastStableOffset: 1}
+			for range 3 {
+				fp, first, next := d.look(tp{"events", 0}, rp, 0)
+				if fp.Err != nil || first != 0 || next != 1 {
+					t.Fatalf("the first record is %d, the next %d, error %v", first, next, fp.Err)
+				}
+			}
+			if d.served.Load() == 0 || d.sum.Load() != 0 {
+				t.Errorf("%d bytes were given out and %d are counted", d.served.Load(), d.sum.Load())
+			}
+		})
+	}
+}
+
 // Buffers are kept to be used again, but not more than a bound, and none when nobody has needed one
 // for a while.
 func TestInflater_KeepsLittleAndGivesItBack(t *testing.T) {
