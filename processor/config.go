@@ -106,7 +106,7 @@ const (
 	metadataBytesMax = 4096      // what the broker accepts as offset metadata
 	tickEvery        = 250 * time.Millisecond
 	fetchMaxWait     = 500 * time.Millisecond
-	fetchBytesMax    = 16 << 20 // compressed bytes of a fetch; a client may hold one of each broker
+	fetchBytesMax    = 4 << 20 // compressed bytes of a fetch; a client may hold one of each broker
 	producerLinger   = 5 * time.Millisecond
 	metadataMaxAge   = 10 * time.Second
 	// metadataMinAge is how long the client waits between looks at the metadata. A produce that a

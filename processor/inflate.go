@@ -28,8 +28,8 @@ const (
 	inflatedBytesMax = 256 << 20
 	inflatedKeptMax  = 64 << 20 // of it that is kept while nobody needs it
 	inflatedClassMin = 64 << 10 // the smallest buffer
-	// inflatedClasses, each twice as large as the one before, reach above the largest limits.batch.
-	inflatedClasses = 16
+	// inflatedClasses, four from one power of two to the next, reach above the largest limits.batch.
+	inflatedClasses = 64
 	// inflateGuess is how many times as large as it is compressed a batch is taken to be at first.
 	inflateGuess = 8
 	// snappyRatioMax bounds what snappy can make of a byte: a copy of three bytes gives 64. A length
@@ -219,10 +219,22 @@ func (d *inflater) zstd(src []byte) ([]byte, error) {
 	return nil, err
 }
 
+// inflatedClass is the class of the buffers for so many bytes, and their size, which is at most a
+// quarter more: what is guessed of a full batch is often a little more than a power of two.
+func inflatedClass(size int) (class int, room int64) {
+	octave := bits.Len(uint(max(size, 1)-1) / inflatedClassMin)
+	if octave == 0 {
+		return 0, inflatedClassMin
+	}
+	least := inflatedClassMin << (octave - 1) // less than size, which is at most twice that
+	step := least / 4
+	steps := (size - least + step - 1) / step
+	return 4*(octave-1) + steps, int64(least + steps*step)
+}
+
 // get returns a buffer of at least size bytes.
 func (d *inflater) get(size int) ([]byte, error) {
-	class := bits.Len(uint(max(size, 1)-1) / inflatedClassMin)
-	room := int64(inflatedClassMin) << class
+	class, room := inflatedClass(size)
 	// The only one passes, whatever its size: nothing could make more room for it.
 	if sum := d.sum.Add(room); sum > d.sumMax && sum > room {
 		d.sum.Add(-room)
@@ -251,7 +263,7 @@ func (d *inflater) put(b []byte) {
 	if d.kept+int64(len(b)) > d.keptMax {
 		return
 	}
-	class := bits.Len(uint(len(b)-1) / inflatedClassMin)
+	class, _ := inflatedClass(len(b))
 	d.free[class] = append(d.free[class], b)
 	d.kept += int64(len(b))
 }

@@ -94,6 +94,23 @@ func TestInflater_RefusesLies(t *testing.T) {
 	}
 }
 
+func TestInflatedClass_WastesAQuarterAtMost(t *testing.T) {
+	last := -1
+	for size := 1; size <= 1<<30; size += 1 + size/7 {
+		class, room := inflatedClass(size)
+		again, same := inflatedClass(int(room))
+		switch {
+		case room < int64(size), room > inflatedClassMin && room > int64(size)+int64(size)/4+1:
+			t.Errorf("%d bytes get %d", size, room)
+		case again != class || same != room:
+			t.Errorf("a buffer of %d bytes is of class %d and is put back into %d", room, class, again)
+		case class < last || class >= inflatedClasses:
+			t.Errorf("%d bytes are of class %d, fewer of %d", size, class, last)
+		}
+		last = class
+	}
+}
+
 func TestInflater_HoldsNoMoreThanItsSum(t *testing.T) {
 	d := testInflater(t, 1<<20)
 	d.sumMax = 4 << 20

@@ -226,7 +226,8 @@ func copyLoop(
 		kgo.TransactionTimeout(10*time.Second), kgo.ProducerLinger(5*time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.StreamingCompression(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxBufferedRecords(200_000),
+		kgo.FetchMaxWait(500*time.Millisecond), kgo.FetchMaxBytes(4<<20),
+		kgo.MaxBufferedRecords(200_000),
 		kgo.MaxBufferedBytes(128<<20), kgo.DisableClientMetrics(),
 		kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
