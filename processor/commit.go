@@ -78,7 +78,7 @@ func (l *lane) closeTasks() ([]*part, error) {
 			return nil, err
 		}
 		p.metaEnd.Store(0)
-		for _, r := range p.task.Ready() {
+		for _, r := range append(p.later, p.task.Ready()...) {
 			l.failed.given.Add(1)
 			if r != meta {
 				l.sess.Produce(l.produceCtx, r, l.failed.promise)
@@ -207,6 +207,9 @@ func (l *lane) confirm(touched []*part) error {
 
 func (l *lane) ended() {
 	l.open = false
+	for _, p := range l.parts {
+		p.later = p.later[:0]
+	}
 	l.cancelProduce()
 	l.failed.clear()
 	l.recycle()

@@ -91,6 +91,8 @@ type part struct {
 	waiting []*kgo.Record // for the schema of the first of them; see waiting.go
 	ahead   bool          // the client would not come back to what waits, or did
 
+	later []*kgo.Record // of the open transaction, to be produced before its end
+
 	metaEnd atomic.Int64 // changelog offset behind the META record of the open transaction
 }
 

@@ -93,13 +93,9 @@ func (p *part) continuous(first, logStart int64) error {
 // step processes the records of one partition and produces what comes of them. It is a worker:
 // it runs beside those of other partitions and is joined before the transaction goes on.
 func (l *lane) step(p *part, records []*kgo.Record) error {
-	const produceEvery = 256 // records between hand-overs, so that the client works beside us
-	for i, r := range records {
+	for _, r := range records {
 		if err := p.task.Step(r); err != nil {
 			return err
-		}
-		if i%produceEvery == produceEvery-1 {
-			l.produce(p)
 		}
 	}
 	if slices.ContainsFunc(records, func(r *kgo.Record) bool { return !r.Attrs.IsControl() }) {
@@ -121,8 +117,14 @@ func (l *lane) expire(p *part, tick session.Time) error {
 	return err
 }
 
+// produce hands over what goes to the output topic. The rest waits for the end of the transaction,
+// before which nobody sees it: a few visits with every request would be as many small batches.
 func (l *lane) produce(p *part) {
 	for _, r := range p.task.Ready() {
+		if r.Topic != l.host.cfg.Output {
+			p.later = append(p.later, r)
+			continue
+		}
 		l.failed.given.Add(1)
 		l.sess.Produce(l.produceCtx, r, l.failed.promise)
 	}
