@@ -65,8 +65,8 @@ func (h *host) writtenByAny() kadm.TopicsSet {
 	return topics
 }
 
-// offsetsAt is the partition that the group's offsets are committed to; none where there is no right
-// to see it, or before anything was ever committed.
+// offsetsAt is the partition that the group's offsets are committed to; none where there is no
+// right to see it, or before anything was ever committed.
 func (h *host) offsetsAt(ctx context.Context) (kadm.TopicsSet, error) {
 	listed, err := h.adm.ListTopicsWithInternal(ctx, groupOffsets)
 	if err == nil {

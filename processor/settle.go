@@ -161,8 +161,8 @@ func (h *host) settlePending(ctx context.Context, x tp) error {
 	return nil
 }
 
-// settleBegin settles what the lane's name has left behind, before the producer is initialised: what
-// is open is aborted, as initialising would do, but so that the coordinator still tells.
+// settleBegin settles what the lane's name has left behind, before the producer is initialised:
+// what is open is aborted, as initialising would do, but so that the coordinator still tells.
 func (l *lane) settleBegin(ctx context.Context) error {
 	last, err := l.host.lastOf(ctx, l.txn)
 	if err == nil && last != nil && last.State == "Ongoing" {
@@ -179,8 +179,8 @@ func (l *lane) settleBegin(ctx context.Context) error {
 // slowEnd is longer than the end of a transaction takes while all brokers are there.
 const slowEnd = time.Second
 
-// settleCommitted settles what the lane has just committed, if a broker was away meanwhile. If it is
-// still the next commit is another occasion.
+// settleCommitted settles what the lane has just committed, if a broker was away meanwhile. If it
+// is still the next commit is another occasion.
 func (l *lane) settleCommitted(ctx context.Context, took time.Duration) error {
 	if away := l.calls.away.Swap(false); !away && took < slowEnd {
 		return nil

@@ -56,6 +56,8 @@ func TestHanging_TwoOnTopOfEachOtherAreLeftToAnOperator(t *testing.T) {
 	p.run(t, "two").ends(t, startWithin, 1, p.group+"-one-0", p.dead+"/0", "may have been committed")
 }
 
+const authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+
 // Who may not look at what others have pending runs all the same.
 func TestHanging_WithoutTheRights(t *testing.T) {
 	t.Parallel()
@@ -66,7 +68,7 @@ func TestHanging_WithoutTheRights(t *testing.T) {
 			t.Parallel()
 			outcome(t, "no right to see hanging transactions: went on")
 			b := startBroker(t, kafka.Options{Properties: map[string]string{
-				"authorizer.class.name":                     "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+				"authorizer.class.name":                     authorizer,
 				"allow.everyone.if.no.acl.found":            "true",
 				"transaction.partition.verification.enable": "false",
 			}})
