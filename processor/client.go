@@ -18,16 +18,15 @@ func (l *lane) begin(ctx context.Context) error {
 	l.failed = &failures{}
 	l.firstEpoch = noEpoch
 	l.unsettled.Store(true)
+	open, err := l.settleBegin(ctx)
+	if err != nil {
+		return err
+	}
 	clientCtx, kill := context.WithCancel(context.Background())
 	l.kill = kill
 	if l.inflater != nil {
 		l.asided += l.inflater.served.Load() // what is to be given back outlives the client
 	}
-	if err := l.settleBegin(ctx); err != nil {
-		kill()
-		return err
-	}
-	var err error
 	if l.inflater, err = newInflater(c.batchBytes()); err != nil {
 		return &StopError{What: "make the client of lane " + l.txn, Cause: err}
 	}
@@ -45,6 +44,10 @@ func (l *lane) begin(ctx context.Context) error {
 			return stop
 		}
 		return &resetError{"initialise the producer id of " + l.txn, err}
+	}
+	if err := l.settleOpen(ctx, open); err != nil {
+		l.discard()
+		return err
 	}
 	return nil
 }

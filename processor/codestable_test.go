@@ -147,8 +147,7 @@ var answers = []answer{
 	{"DescribeProducers", "NOT_LEADER_FOR_PARTITION", inside, again},
 	// What is denied of all topics together is asked for of each.
 	{"DescribeProducers", "TOPIC_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED " +
-		"TRANSACTIONAL_ID_AUTHORIZATION_FAILED DELEGATION_TOKEN_AUTHORIZATION_FAILED", inside, again},
-	{"DescribeProducers", "GROUP_AUTHORIZATION_FAILED", inside, stop},
+		"TRANSACTIONAL_ID_AUTHORIZATION_FAILED", inside, again},
 	{"DescribeProducers", "UNSUPPORTED_VERSION", again, again},
 	{"DescribeProducers", "refusal", stop, stop},
 	{"DescribeProducers", "rest", again, again},

@@ -20,9 +20,10 @@ import (
 // whether there is anything left.
 
 const (
-	probeEvery      = time.Second // between two looks at the logs of silent partitions
-	probeFetchesMax = 16          // fetches of one look
-	probeBytesMax   = 1 << 20     // of one fetch: at least one batch comes all the same
+	probeEvery      = time.Second      // between two looks at the logs of silent partitions
+	endsAtLeast     = 10 * time.Second // between two however busy the others are
+	probeFetchesMax = 16               // fetches of one look
+	probeBytesMax   = 1 << 20          // of one fetch: at least one batch comes all the same
 )
 
 // passEnd takes a silent partition to the end that was looked up for it, if nothing is left there
@@ -154,11 +155,12 @@ func (l *lane) fetch(
 // all ends are committed.
 //
 // Partitions come one after the other out of what the client has fetched: while there is any left
-// those that are silent have only to wait.
+// those that are silent have only to wait, but not for ever where there always is.
 func (l *lane) reachEnds(ctx context.Context, now time.Time) error {
-	if l.sess.Client().BufferedFetchRecords() > 0 {
+	if l.sess.Client().BufferedFetchRecords() > 0 && now.Sub(l.lastEnds) < endsAtLeast {
 		return nil
 	}
+	l.lastEnds = now
 	waiting := map[string][]*part{}
 	for _, p := range l.parts {
 		if p.task != nil && !p.task.Touched() && len(p.waiting) == 0 &&

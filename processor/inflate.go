@@ -64,7 +64,7 @@ type inflater struct {
 }
 
 func newInflater(batchMax int) (*inflater, error) {
-	d := &inflater{max: batchMax, sumMax: max(inflatedBytesMax, 2*int64(batchMax)),
+	d := &inflater{max: batchMax, sumMax: max(inflatedBytesMax, 3*int64(batchMax)),
 		keptMax: inflatedKeptMax}
 	var err error
 	// DecodeAll writes into the capacity it is given and has no window of its own.

@@ -45,6 +45,7 @@ type lane struct {
 	sent          bool // the end of the transaction has asked for the offsets to commit
 	dirty         bool // the session's next transaction is flagged as failed and must be emptied first
 	lastTick      time.Time
+	lastEnds      time.Time // of the last look at the ends of silent partitions
 	// The producer's epoch in the open transaction, and in the first since which all were committed.
 	producer          int64
 	epoch, firstEpoch int16

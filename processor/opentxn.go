@@ -1,10 +1,10 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -34,16 +34,23 @@ func openOf(p kadm.DescribedProducer, txn string) openTxn {
 // pending, and nobody is told a stable one.
 const groupOffsets = "__consumer_offsets"
 
-// writtenBy are the partitions that the owner of an input partition writes to. With several input
-// topics the output's partition has several owners, living ones too: only the changelog's is its
-// own. Dead letters go by key if there are fewer partitions of them.
+// hasOneOwner reports whether a partition of a topic is written by the owner of the input partition
+// of its number alone. With several input topics the output's partition has several owners, living
+// ones too. Dead letters go by key if there are fewer partitions of them.
+func (h *host) hasOneOwner(topic string) bool {
+	for _, in := range h.cfg.Input {
+		if topic == h.cfg.ChangelogTopic(in) {
+			return true
+		}
+	}
+	return len(h.cfg.Input) == 1 && h.topology.Count(topic) >= h.partitions
+}
+
+// writtenBy are the partitions that only the owner of an input partition writes to.
 func (h *host) writtenBy(x tp) kadm.TopicsSet {
 	topics := kadm.TopicsSet{h.cfg.ChangelogTopic(x.topic): {x.id: {}}}
-	if len(h.cfg.Input) > 1 {
-		return topics
-	}
 	for _, topic := range []string{h.cfg.Output, h.cfg.Visits, h.cfg.DeadLetters} {
-		if topic != "" && h.topology.Count(topic) >= h.partitions {
+		if topic != "" && h.hasOneOwner(topic) {
 			topics.Add(topic, x.id)
 		}
 	}
@@ -98,59 +105,83 @@ func groupPartition(group string, partitions int) int32 {
 	return hash % int32(partitions)
 }
 
-// openOn finds the transactions that are open on partitions. Without an answer about a topic that
-// must be known there is none; what is not told of others is left out.
-func (h *host) openOn(
-	ctx context.Context, topics kadm.TopicsSet, must ...string,
-) ([]openTxn, error) {
-	if len(topics) == 0 { // which would ask about all there are
-		return nil, nil
-	}
-	described, err := h.adm.DescribeProducers(ctx, topics)
-	if err == nil {
-		return openIn(described, must)
-	}
-	if len(topics) == 1 && len(must) > 0 { // what is denied of one topic is denied of all
-		return nil, err
-	}
-	var all []openTxn
-	for topic, ids := range topics {
-		described, err := h.adm.DescribeProducers(ctx, kadm.TopicsSet{topic: ids})
-		if err != nil && slices.Contains(must, topic) {
-			return nil, err
-		}
-		open, err := openIn(described, must)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, open...)
-	}
-	return all, nil
+// look is what was seen to be open on partitions. Of those that may not be seen nothing is said.
+type look struct {
+	open   []openTxn
+	untold []tp  // another try may tell
+	why    error // of the first of them
+	denied map[string]error
 }
 
-func openIn(described kadm.DescribedProducersTopics, must []string) ([]openTxn, error) {
-	var open []openTxn
-	for _, d := range described.SortedPartitions() {
-		if d.Err != nil && slices.Contains(must, d.Topic) {
-			return nil, d.Err
+// openOn finds the transactions that are open on partitions.
+func (h *host) openOn(ctx context.Context, topics kadm.TopicsSet) (look, error) {
+	l := look{denied: map[string]error{}}
+	if len(topics) == 0 { // which would ask about all there are
+		return l, nil
+	}
+	described, err := h.adm.DescribeProducers(ctx, topics)
+	if !denied(err) {
+		err = l.take(topics, described, err)
+		return l, err
+	}
+	for topic, ids := range topics { // what is denied of one is denied of all together
+		one := kadm.TopicsSet{topic: ids}
+		described, err := h.adm.DescribeProducers(ctx, one)
+		if denied(err) {
+			l.denied[topic] = err
+		} else if err := l.take(one, described, err); err != nil {
+			return l, err
 		}
-		for _, p := range d.ActiveProducers {
-			if p.CurrentTxnStartOffset >= 0 {
-				open = append(open, openOf(p, ""))
+	}
+	return l, nil
+}
+
+// take takes an answer in, of which parts may be missing.
+func (l *look) take(topics kadm.TopicsSet, d kadm.DescribedProducersTopics, err error) error {
+	var parts *kadm.ShardErrors
+	if err != nil && !errors.As(err, &parts) {
+		return err
+	}
+	for topic, ids := range topics {
+		for id := range ids {
+			p, told := d[topic].Partitions[id]
+			switch {
+			case told && denied(p.Err):
+				l.denied[topic] = p.Err
+			case !told || p.Err != nil:
+				l.miss(tp{topic, id}, cmp.Or(p.Err, err, errUntold))
+			}
+			for _, a := range p.ActiveProducers {
+				if a.CurrentTxnStartOffset >= 0 {
+					l.open = append(l.open, openOf(a, ""))
+				}
 			}
 		}
 	}
-	return open, nil
+	return nil
+}
+
+var errUntold = errors.New("the answer lacks it")
+
+func (l *look) miss(x tp, why error) {
+	if l.untold = append(l.untold, x); l.why == nil {
+		l.why = fmt.Errorf("%s: %w", x, why)
+	}
 }
 
 // openTransactions finds those of this group on the partitions that the owner of an input partition
-// writes to.
+// writes to. It cannot do without one of them: what hangs there would be ended by its next owner.
 func (h *host) openTransactions(ctx context.Context, x tp) ([]openTxn, error) {
-	open, err := h.openOn(ctx, h.writtenBy(x), h.cfg.ChangelogTopic(x.topic))
-	if err != nil {
+	l, err := h.openOn(ctx, h.writtenBy(x))
+	switch {
+	case err != nil:
 		return nil, err
+	case l.why != nil:
+		return nil, l.why
+	case l.denied[h.cfg.ChangelogTopic(x.topic)] != nil:
+		return nil, l.denied[h.cfg.ChangelogTopic(x.topic)]
 	}
-	return h.ours(ctx, open)
+	return h.ours(ctx, l.open)
 }
 
 // ours names the transactional ids, and leaves out what is not of this group.
@@ -258,7 +289,10 @@ func (h *host) writeMarker(ctx context.Context, t openTxn, commit bool) error {
 		CoordinatorEpoch: max(t.coordinator, 0), Topics: topics,
 	})
 	if err == nil {
-		err = resp[t.producer].Topics[t.at.topic].Partitions[t.at.id].Err
+		p, told := resp[t.producer].Topics[t.at.topic].Partitions[t.at.id]
+		if err = p.Err; !told {
+			err = errUntold
+		}
 	}
 	how := "abort"
 	if commit {

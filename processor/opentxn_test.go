@@ -1,6 +1,14 @@
 package processor
 
-import "testing"
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
 
 // The hashes are Java's.
 func TestGroupPartition(t *testing.T) {
@@ -38,5 +46,41 @@ func TestJudge_WithoutEpochs(t *testing.T) {
 			t.Errorf("%s: commit %t, certain %t, %v; want an abort, certain %t",
 				c.name, commit, certain, err, c.certain)
 		}
+	}
+}
+
+// What nobody tells is not taken for settled, and what is denied is neither.
+func TestLook_MissesWhatIsNotTold(t *testing.T) {
+	topics := kadm.TopicsSet{}
+	topics.Add("out", 0, 1, 2)
+	topics.Add("dead", 0)
+	answer := kadm.DescribedProducersTopics{
+		"out": {Topic: "out", Partitions: kadm.DescribedProducersPartitions{
+			0: {Topic: "out", ActiveProducers: kadm.DescribedProducers{
+				7: {Topic: "out", ProducerID: 7, ProducerEpoch: 3, CurrentTxnStartOffset: 40},
+				8: {Topic: "out", ProducerID: 8, ProducerEpoch: 1, CurrentTxnStartOffset: -1},
+			}},
+			1: {Topic: "out", Partition: 1, Err: kerr.LeaderNotAvailable},
+		}},
+		"dead": {Topic: "dead", Partitions: kadm.DescribedProducersPartitions{
+			0: {Topic: "dead", Err: kerr.TopicAuthorizationFailed},
+		}},
+	}
+	l := look{denied: map[string]error{}}
+	if err := l.take(topics, answer, &kadm.ShardErrors{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.open) != 1 || l.open[0].producer != 7 || l.open[0].start != 40 {
+		t.Errorf("open: %v", l.open)
+	}
+	slices.SortFunc(l.untold, func(a, b tp) int { return cmp.Compare(a.id, b.id) })
+	if want := []tp{{"out", 1}, {"out", 2}}; !slices.Equal(l.untold, want) || l.why == nil {
+		t.Errorf("not told: %v (%v), want %v", l.untold, l.why, want)
+	}
+	if !errors.Is(l.denied["dead"], kerr.TopicAuthorizationFailed) {
+		t.Errorf("denied: %v", l.denied)
+	}
+	if err := l.take(topics, nil, kerr.BrokerNotAvailable); err == nil {
+		t.Error("no answer at all is taken for one")
 	}
 }

@@ -27,14 +27,16 @@ func (o outcome) covers(t openTxn) bool {
 
 // settleEnded writes the markers that Kafka has left out of the last transaction of a transactional
 // id. The coordinator tells what became of it until the id's producer is initialised again: whoever
-// does that settles first.
-func (h *host) settleEnded(ctx context.Context, txn string, topics kadm.TopicsSet) error {
+// does that settles first. needed says of which partitions it must know.
+func (h *host) settleEnded(
+	ctx context.Context, txn string, topics kadm.TopicsSet, needed func(tp) bool,
+) error {
 	last, err := h.lastOf(ctx, txn)
 	if err != nil || last == nil || last.State != completeCommit && last.State != completeAbort {
 		return err
 	}
 	epoch := last.ProducerEpoch - 1 // an end raises it
-	uncertain, err := h.settle(ctx, txn, topics, last.Topics,
+	uncertain, err := h.settle(ctx, settling{txn, topics, last.Topics, needed},
 		outcome{last.ProducerID, epoch, epoch, last.State == completeCommit})
 	for _, t := range uncertain {
 		h.log.Warn("a transaction may have been completed without a marker; should it last, "+
@@ -44,30 +46,38 @@ func (h *host) settleEnded(ctx context.Context, txn string, topics kadm.TopicsSe
 	return err
 }
 
-// settle writes the markers that are missing of transactions whose outcome is known, but for the
-// partitions where they are still to come. It returns those of them that an older one lies below,
-// which may have ended in another way.
+// settling is where markers may be missing.
+type settling struct {
+	txn    string
+	topics kadm.TopicsSet // and the group's offsets
+	coming kadm.TopicsSet // where they are still to come
+	needed func(tp) bool  // of which partitions it must be known; of the group's offsets always
+}
+
+// settle writes the markers that are missing of transactions whose outcome is known. It returns
+// those that an older one lies below, which may have ended in another way.
 func (h *host) settle(
-	ctx context.Context, txn string, topics, coming kadm.TopicsSet, known ...outcome,
+	ctx context.Context, s settling, known ...outcome,
 ) (uncertain []openTxn, err error) {
 	offsets, err := h.offsetsAt(ctx)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(topics, offsets)
-	open, err := h.openOn(ctx, topics, groupOffsets)
-	if denied(err) {
-		delete(topics, groupOffsets)
-		open, err = h.openOn(ctx, topics)
-	}
+	maps.Copy(s.topics, offsets)
+	l, err := h.openOn(ctx, s.topics)
 	if err != nil {
-		return nil, fmt.Errorf("look for what is open of %s: %w", txn, err)
+		return nil, fmt.Errorf("look for what is open of %s: %w", s.txn, err)
 	}
-	for _, t := range open {
-		if _, is := coming[t.at.topic][t.at.id]; is {
+	for _, x := range l.untold {
+		if x.topic == groupOffsets || s.needed(x) {
+			return nil, fmt.Errorf("look for what is open of %s: %w", s.txn, l.why)
+		}
+	}
+	for _, t := range l.open {
+		if _, is := s.coming[t.at.topic][t.at.id]; is {
 			continue
 		}
-		t.id = txn
+		t.id = s.txn
 		for _, o := range known {
 			if !o.covers(t) {
 				continue
@@ -106,7 +116,7 @@ const (
 func (h *host) lastOf(ctx context.Context, txn string) (*kadm.DescribedTransaction, error) {
 	ctx, cancel := h.bound(ctx, h.cfg.TransactionTimeout+h.cfg.SessionTimeout)
 	defer cancel()
-	for {
+	for wait := takeOverPoll; ; wait = min(2*wait, time.Second) {
 		able, err := h.able(ctx)
 		if err == nil && !able.describe {
 			return nil, nil
@@ -128,7 +138,7 @@ func (h *host) lastOf(ctx context.Context, txn string) (*kadm.DescribedTransacti
 		case !strings.HasPrefix(d.State, "Prepare"):
 			return &d, nil
 		}
-		if err := h.pause(ctx, takeOverPoll); err != nil {
+		if err := h.pause(ctx, wait); err != nil {
 			return nil, fmt.Errorf("wait for the end of %s: %w", txn, err)
 		}
 	}
@@ -140,9 +150,10 @@ func (h *host) settlePending(ctx context.Context, x tp) error {
 	if err != nil {
 		return err
 	}
-	open, err := h.openOn(ctx, at, groupOffsets)
+	l, err := h.openOn(ctx, at)
+	var open []openTxn
 	if err == nil {
-		open, err = h.ours(ctx, open)
+		open, err = h.ours(ctx, l.open)
 	}
 	if err != nil && !denied(err) {
 		return fmt.Errorf("look up who holds back the offset of %s: %w", x, err)
@@ -154,45 +165,61 @@ func (h *host) settlePending(ctx context.Context, x tp) error {
 	h.log.Warn("waiting for a committed offset that a transaction is about to replace; should it "+
 		"last, "+hangingTransactions, zap.Stringer("partition", x), zap.Strings("transactional_ids", ids))
 	for _, id := range ids {
-		if err := h.settleEnded(ctx, id, h.writtenBy(x)); err != nil {
+		if err := h.settleEnded(ctx, id, h.writtenBy(x), always); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settleBegin settles what the lane's name has left behind, before the producer is initialised:
-// what is open is aborted, as initialising would do, but so that the coordinator still tells.
-func (l *lane) settleBegin(ctx context.Context) error {
+func always(tp) bool { return true }
+
+// settleBegin settles what the lane's name has left behind, before the producer is initialised. A
+// transaction that is open is aborted by that: it is returned, for settleOpen.
+//
+// Of partitions that are not told the restore looks again, by their committed offset, at those that
+// have one owner.
+func (l *lane) settleBegin(ctx context.Context) (*kadm.DescribedTransaction, error) {
+	ctx, cancel := l.host.bound(ctx, l.host.cfg.TransactionTimeout+l.host.cfg.SessionTimeout)
+	defer cancel()
 	last, err := l.host.lastOf(ctx, l.txn)
-	if err == nil && last != nil && last.State == "Ongoing" {
-		err = l.host.abortOpen(ctx, openTxn{
-			id: l.txn, producer: last.ProducerID, epoch: last.ProducerEpoch,
-		})
+	l.beats()
+	switch {
+	case err != nil || last == nil:
+		return nil, l.unsettledBy(err)
+	case last.State == "Ongoing":
+		return last, nil
 	}
-	if err == nil && last != nil {
-		err = l.host.settleEnded(ctx, l.txn, l.host.writtenByAny())
+	needed := func(x tp) bool { return !l.host.hasOneOwner(x.topic) }
+	err = l.host.settleEnded(ctx, l.txn, l.host.writtenByAny(), needed)
+	l.beats()
+	return nil, l.unsettledBy(err)
+}
+
+// settleOpen settles a transaction that was open before the producer was initialised.
+func (l *lane) settleOpen(ctx context.Context, was *kadm.DescribedTransaction) error {
+	if was == nil {
+		return nil
 	}
+	ctx, cancel := l.host.bound(ctx, l.host.cfg.endDeadline())
+	defer cancel()
+	needed := func(x tp) bool { _, in := was.Topics[x.topic][x.id]; return in }
+	_, err := l.host.settle(ctx, settling{l.txn, l.host.writtenByAny(), nil, needed},
+		outcome{was.ProducerID, was.ProducerEpoch, was.ProducerEpoch, false})
+	l.beats()
 	return l.unsettledBy(err)
 }
 
 // slowEnd is longer than the end of a transaction takes while all brokers are there.
 const slowEnd = time.Second
 
-// settleCommitted settles what the lane has just committed, if a broker was away meanwhile. If it
-// is still the next commit is another occasion.
+// settleCommitted settles what the lane has just committed, if a broker was away meanwhile. No
+// other transaction begins before that: its abort would be one of what hangs below it.
 func (l *lane) settleCommitted(ctx context.Context, took time.Duration) error {
 	if away := l.calls.away.Swap(false); !away && took < slowEnd {
 		return nil
 	}
-	err := l.settleOwn(ctx, outcome{l.producer, l.firstEpoch, l.epoch, true})
-	var stop *StopError
-	if err != nil && !errors.As(err, &stop) {
-		l.log.Info("cannot look for transactions without a marker yet", zap.Error(err))
-		l.calls.away.Store(true)
-		return nil
-	}
-	return err
+	return l.settleOwn(ctx, outcome{l.producer, l.firstEpoch, l.epoch, true})
 }
 
 // settleAborted sees to it that nothing of an aborted transaction can be committed with the next,
@@ -205,20 +232,26 @@ func (l *lane) settleAborted() error {
 		known = append(known, outcome{l.producer, l.firstEpoch, l.epoch - 1, true})
 	}
 	l.firstEpoch = noEpoch
-	return l.unsettledBy(l.settleOwn(ctx, known...))
+	return l.settleOwn(ctx, known...)
 }
 
 // settleOwn is settle for what the lane knows of its own transactions.
 func (l *lane) settleOwn(ctx context.Context, known ...outcome) error {
 	last, err := l.host.lastOf(ctx, l.txn)
-	if err != nil || last == nil {
-		return err
+	if last == nil || err != nil {
+		return l.unsettledBy(err)
 	}
-	open, err := l.host.settle(ctx, l.txn, l.host.writtenByAny(), last.Topics, known...)
+	ids := map[int32]bool{}
+	for x := range l.parts {
+		ids[x.id] = true
+	}
+	needed := func(x tp) bool { return ids[x.id] || x.topic == l.host.cfg.DeadLetters }
+	open, err := l.host.settle(ctx, settling{l.txn, l.host.writtenByAny(), last.Topics, needed},
+		known...)
 	if err == nil && len(open) > 0 {
 		err = uncertain(open[0])
 	}
-	return err
+	return l.unsettledBy(err)
 }
 
 const noEpoch = -1

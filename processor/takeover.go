@@ -40,7 +40,7 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 		if err := h.abortOpen(ctx, t); err != nil {
 			return err
 		}
-		if err := h.settleEnded(ctx, t.id, h.writtenBy(x)); err != nil {
+		if err := h.settleEnded(ctx, t.id, h.writtenBy(x), always); err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,13 @@
 package kafkatest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,20 +94,25 @@ func startBroker(t *testing.T, o kafka.Options) *kafka.Broker {
 	if o.Jars, err = kafka.Jars(t.Context(), dir, t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	o.Dir, o.Port = filepath.Join(t.TempDir(), "broker"), lowPorts(t)
-	b, err := kafka.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Kill(); err != nil {
-			t.Errorf("end the broker: %v", err)
+	const triesMax = 5 // a port that was free may be taken
+	for try := 1; ; try++ {
+		o.Dir, o.Port = filepath.Join(t.TempDir(), "broker"), lowPorts(t)
+		b, err := kafka.New(o)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	if err := b.Start(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Cleanup(func() {
+			if err := b.Kill(); err != nil {
+				t.Errorf("end the broker: %v", err)
+			}
+		})
+		switch err := b.Start(t.Context()); {
+		case err == nil:
+			return b
+		case !errors.Is(err, syscall.EADDRINUSE) || try == triesMax:
+			t.Fatal(err)
+		}
 	}
-	return b
 }
 
 // lowPorts returns a port that is free, as the next one is, and that no connection goes out from:

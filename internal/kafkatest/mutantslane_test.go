@@ -63,10 +63,10 @@ func laneScenarios() []laneScenario {
 					"	s.timer = due\n	l.p.timers.heap = append("}), of(audit.CheckVisitMissing), ""},
 		}},
 		{"ADeathBeforeTheEnd", 1, nil, nil, deathBeforeTheEnd, []laneMutant{
-			{"at-least-once", changes(outside("Output")), of(audit.CheckDoubled), ""},
-			{"dead-letters-at-least-once", changes(outside("DeadLetters")),
+			{"at-least-once", changes(outside(workFile, "Output")), of(audit.CheckDoubled), ""},
+			{"dead-letters-at-least-once", changes(outside(commitFile, "DeadLetters")),
 				of(audit.CheckDoubled), ""},
-			{"visits-at-least-once", changes(outside("Visits")), of(audit.CheckVisitDoubled), ""},
+			{"visits-at-least-once", changes(outside(commitFile, "Visits")), of(audit.CheckVisitDoubled), ""},
 		}},
 		{"ADeathBehindTheEnd", 1, nil, []string{withoutClock}, deathBehindTheEnd, deathBehindMutants()},
 		{"AnAbort", 1, nil, []string{withoutClock}, abortBetween, abortMutants()},
@@ -81,10 +81,11 @@ func laneScenarios() []laneScenario {
 }
 
 // outside produces the records of a topic outside of the transaction.
-func outside(topic string) [3]string {
+func outside(file, topic string) [3]string {
 	const produce = "l.sess.Produce(l.produceCtx, r, l.failed.promise)"
-	return ahead(workFile, produce, "if isMutant() && r.Topic == l.host.cfg."+topic+" {\n"+
-		"			l.host.cl.Produce(l.produceCtx, r, l.failed.promise)\n			continue\n		}\n		")
+	return ahead(file, produce, "if isMutant() && r.Topic == l.host.cfg."+topic+" {\n"+
+		"			l.failed.promise(r, l.host.cl.ProduceSync(l.produceCtx, r).FirstErr())\n"+
+		"			continue\n		}\n		")
 }
 
 func oneRunMutants() []laneMutant {
