@@ -17,8 +17,11 @@ import (
 // the partition's committed offset says. settle has ended before what the coordinator knows of.
 func (h *host) endHanging(ctx context.Context, x tp, at kadm.Offset) error {
 	hanging, err := h.hanging(ctx, x)
-	if err != nil || len(hanging) == 0 {
-		return err
+	switch {
+	case denied(err) || err == nil && len(hanging) == 0:
+		return nil // takeOver has told of the missing right
+	case err != nil:
+		return fmt.Errorf("look for hanging transactions on %s: %w", x, err)
 	}
 	last, err := h.lastCommitted(ctx, x, at)
 	if err != nil {
@@ -75,23 +78,9 @@ func uncertain(t openTxn) error {
 
 const hangingTransactions = "see OPERATING.md, \"Hanging transactions\""
 
-// hanging are the hanging transactions as far as there is a right to see them; takeOver tells of a
-// missing one.
+// hanging are those that are still there after their coordinators were asked about them: had one
+// been in work when it was seen first, then its coordinator knew of it, or it has ended since.
 func (h *host) hanging(ctx context.Context, x tp) ([]openTxn, error) {
-	hanging, err := h.lookUpHanging(ctx, x)
-	switch {
-	case denied(err):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("look for hanging transactions on %s: %w", x, err)
-	}
-	return hanging, nil
-}
-
-// lookUpHanging returns those that are still there after their coordinators were asked about them:
-// had one been in work when it was seen first, then its coordinator knew of it, or it has ended
-// since.
-func (h *host) lookUpHanging(ctx context.Context, x tp) ([]openTxn, error) {
 	open, err := h.openTransactions(ctx, x)
 	if err != nil || len(open) == 0 {
 		return nil, err

@@ -59,14 +59,10 @@ func (h *host) writtenBy(x tp) kadm.TopicsSet {
 
 // writtenByAny are the partitions that any transaction of this group writes to.
 func (h *host) writtenByAny() kadm.TopicsSet {
-	names := []string{h.cfg.Output, h.cfg.Visits, h.cfg.DeadLetters}
-	for _, input := range h.cfg.Input {
-		names = append(names, h.cfg.ChangelogTopic(input))
-	}
 	topics := kadm.TopicsSet{}
-	for _, name := range names {
-		for id := range h.topology.Count(name) {
-			topics.Add(name, id)
+	for _, p := range h.topology.Plans {
+		for id := range h.topology.Count(p.Name) {
+			topics.Add(p.Name, id)
 		}
 	}
 	return topics

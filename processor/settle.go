@@ -32,11 +32,21 @@ func (h *host) settleEnded(
 	ctx context.Context, txn string, topics kadm.TopicsSet, needed func(tp) bool,
 ) error {
 	last, err := h.lastOf(ctx, txn)
-	if err != nil || last == nil || last.State != completeCommit && last.State != completeAbort {
+	if err != nil || last == nil {
 		return err
 	}
+	return h.settleLast(ctx, last, topics, needed)
+}
+
+// settleLast is settleEnded for what the coordinator has told.
+func (h *host) settleLast(
+	ctx context.Context, last *kadm.DescribedTransaction, topics kadm.TopicsSet, needed func(tp) bool,
+) error {
+	if last.State != completeCommit && last.State != completeAbort {
+		return nil
+	}
 	epoch := last.ProducerEpoch - 1 // an end raises it
-	uncertain, err := h.settle(ctx, settling{txn, topics, last.Topics, needed},
+	uncertain, err := h.settle(ctx, settling{last.TxnID, topics, last.Topics, needed},
 		outcome{last.ProducerID, epoch, epoch, last.State == completeCommit})
 	for _, t := range uncertain {
 		h.log.Warn("a transaction may have been completed without a marker; should it last, "+
@@ -191,7 +201,7 @@ func (l *lane) settleBegin(ctx context.Context) (*kadm.DescribedTransaction, err
 		return last, nil
 	}
 	needed := func(x tp) bool { return !l.host.hasOneOwner(x.topic) }
-	err = l.host.settleEnded(ctx, l.txn, l.host.writtenByAny(), needed)
+	err = l.host.settleLast(ctx, last, l.host.writtenByAny(), needed)
 	l.beats()
 	return nil, l.unsettledBy(err)
 }

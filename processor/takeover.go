@@ -37,7 +37,7 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 			continue
 		}
 		seen[t.id] = true
-		if err := h.abortOpen(ctx, t); err != nil {
+		if err := h.abortOpen(ctx, x, t); err != nil {
 			return err
 		}
 		if err := h.settleEnded(ctx, t.id, h.writtenBy(x), always); err != nil {
@@ -48,7 +48,7 @@ func (h *host) takeOver(ctx context.Context, x tp, own string) error {
 }
 
 // abortOpen ends one open transaction, if it is still the one that was seen.
-func (h *host) abortOpen(ctx context.Context, t openTxn) error {
+func (h *host) abortOpen(ctx context.Context, x tp, t openTxn) error {
 	req := kmsg.NewPtrEndTxnRequest()
 	req.TransactionalID = t.id
 	req.ProducerID, req.ProducerEpoch = t.producer, t.epoch
@@ -60,7 +60,7 @@ func (h *host) abortOpen(ctx context.Context, t openTxn) error {
 	switch {
 	case denied(err):
 		h.log.Info("no right to end the former owner's transaction: waiting for it to time out",
-			zap.String("transactional_id", t.id))
+			zap.Stringer("partition", x), zap.String("transactional_id", t.id))
 		return nil
 	case fenced(err) || errors.Is(err, kerr.InvalidTxnState) ||
 		errors.Is(err, kerr.ConcurrentTransactions) || errors.Is(err, kerr.InvalidProducerIDMapping):
@@ -70,7 +70,7 @@ func (h *host) abortOpen(ctx context.Context, t openTxn) error {
 	}
 	h.stats.takeovers.Add(1)
 	h.log.Info("aborted the transaction that the former owner left open",
-		zap.String("transactional_id", t.id))
+		zap.Stringer("partition", x), zap.String("transactional_id", t.id))
 	return h.awaitAborted(ctx, t.id)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"net"
 	"strconv"
 	"testing"
@@ -67,11 +68,9 @@ func TestHanging_WithoutTheRights(t *testing.T) {
 		t.Run(name+" on offsets", func(t *testing.T) {
 			t.Parallel()
 			outcome(t, "no right to see hanging transactions: went on")
-			b := startBroker(t, kafka.Options{Properties: map[string]string{
-				"authorizer.class.name":                     authorizer,
-				"allow.everyone.if.no.acl.found":            "true",
-				"transaction.partition.verification.enable": "false",
-			}})
+			b := forgetfulBroker(t, map[string]string{
+				"authorizer.class.name": authorizer, "allow.everyone.if.no.acl.found": "true",
+			})
 			p := newPipelineAt(t, []string{b.Addr()}, 1, nil)
 			p.make(t)
 			made, err := p.adm.CreateACLs(ask(t), kadm.NewACLs().Allow("User:ANONYMOUS").AllowHosts("*").
@@ -158,10 +157,9 @@ func TestHanging_WhatTheLaneCommittedIsCommitted(t *testing.T) {
 	t.Parallel()
 	outcome(t, "transaction without a marker, of a lane at work: committed")
 	port := lowPorts(t)
-	b := startBroker(t, kafka.Options{Properties: map[string]string{
-		"advertised.listeners":                      fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port),
-		"transaction.partition.verification.enable": "false",
-	}})
+	b := forgetfulBroker(t, map[string]string{
+		"advertised.listeners": fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port),
+	})
 	front := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	network := newProxy(t, front, b.Addr())
 	p := newPipelineAt(t, []string{front}, 1, nil)
@@ -231,11 +229,18 @@ func TestHanging_WhatMayBeCommittedIsLeftToAnOperator(t *testing.T) {
 	p.audit(t).matches(t, batch(t, records, timeout))
 }
 
-// forgetful is a pipeline of one partition on a broker that lets a transaction hang.
+// forgetfulBroker lets a transaction hang.
+func forgetfulBroker(t *testing.T, properties map[string]string) *kafka.Broker {
+	t.Helper()
+	all := map[string]string{"transaction.partition.verification.enable": "false"}
+	maps.Copy(all, properties)
+	return startBroker(t, kafka.Options{Properties: all})
+}
+
+// forgetful is a pipeline of one partition on such a broker.
 func forgetful(t *testing.T) *pipeline {
 	t.Helper()
-	b := startBroker(t, kafka.Options{
-		Properties: map[string]string{"transaction.partition.verification.enable": "false"}})
+	b := forgetfulBroker(t, nil)
 	p := newPipelineAt(t, []string{b.Addr()}, 1, nil)
 	p.make(t)
 	return p
