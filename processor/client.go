@@ -83,9 +83,9 @@ func (l *lane) groupOpts() []kgo.Opt {
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(producerLinger),
-		kgo.ProducerBatchCompression(c.Compression, kgo.NoCompression()),
-		// A batch is as large as the broker takes it once compressed: a sixth of the batches, which
-		// are what a broker's work is counted in.
+		compression(c.Compression),
+		// Where the client compresses itself a batch is as large as the broker takes it once compressed:
+		// a sixth of the batches, which are what a broker's work is counted in.
 		kgo.StreamingCompression(),
 		kgo.ProducerBatchMaxBytesFn(l.host.batchBytes),
 		kgo.MaxBufferedRecords(txnRecordsMax),

@@ -109,6 +109,9 @@ func (d *inflater) inflate(src []byte, codec kgo.CompressionCodecType) ([]byte, 
 		}
 		return d.fill(z, len(src))
 	case kgo.CodecLz4:
+		if out, ok := d.lz4Blocks(src); ok {
+			return out, nil
+		}
 		z, ok := d.lz4s.Get().(*lz4.Reader)
 		if !ok {
 			z = lz4.NewReader(nil)
