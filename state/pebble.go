@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
 )
 
 const (
@@ -28,6 +30,17 @@ const (
 	stallNever   = 1 << 20
 	memTablesMax = 4
 	sublevelsMax = 32
+
+	// A compaction of L0 rewrites most of what is below it while that is small. It waits until
+	// half as many sublevels have come together as this says; a look-up passes over them by
+	// their bloom filters.
+	l0Threshold = 8
+
+	// Pebble spends some microseconds on each block it writes, and a read unpacks all of one.
+	// What is in L0 is soon written again and seldom read: its blocks are large and not
+	// compressed.
+	blockBytes   = 8 << 10
+	blockBytesL0 = 32 << 10
 )
 
 func (s *Store) openPebble(cacheBytes int64) (err error) {
@@ -70,6 +83,7 @@ func (s *Store) pebbleOptions(cacheBytes int64) *pebble.Options {
 		MemTableSize:                memTableSize(cacheBytes),
 		MemTableStopWritesThreshold: stallNever,
 		L0StopWritesThreshold:       stallNever,
+		L0CompactionThreshold:       l0Threshold,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      logger{s},
 		EventListener: &pebble.EventListener{
@@ -85,11 +99,29 @@ func (s *Store) pebbleOptions(cacheBytes int64) *pebble.Options {
 	// Without a write-ahead log an ingest that waits in memory would not be durable.
 	o.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	o.Experimental.EnableColumnarBlocks = func() bool { return true }
+	o.Experimental.SpanPolicyFunc = rowsTogether
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+		o.Levels[i].BlockSize = blockBytes
+		o.Levels[i].Compression = func() *block.CompressionProfile { return block.SnappyCompression }
 	}
+	o.Levels[0].BlockSize = blockBytesL0
+	o.Levels[0].Compression = func() *block.CompressionProfile { return block.NoCompression }
 	o.EnsureDefaults()
 	return o
+}
+
+// tableOptions are those of a table to ingest: it stays as it is, often in the last level.
+func (s *Store) tableOptions() sstable.WriterOptions {
+	o := s.options.MakeWriterOptions(1, s.db.TableFormat())
+	o.DisableValueBlocks = true // as rowsTogether says
+	return o
+}
+
+// rowsTogether keeps a key's history beside its session row: Pebble takes keys of one prefix for
+// versions, and would set the second aside in blocks that it holds in memory until a table ends.
+func rowsTogether([]byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
 }
 
 func memTableSize(cacheBytes int64) uint64 {

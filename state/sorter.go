@@ -299,8 +299,7 @@ func (x *sorter) build(l *loader) (paths []string, err error) {
 				return err
 			}
 			paths = append(paths, path)
-			w = sstable.NewWriter(objstorageprovider.NewFileWritable(f),
-				x.store.options.MakeWriterOptions(0, x.store.db.TableFormat()))
+			w = sstable.NewWriter(objstorageprovider.NewFileWritable(f), x.store.tableOptions())
 		}
 		return w.Set(storeKey, value)
 	})
