@@ -84,6 +84,41 @@ func TestWriteBehind(t *testing.T) {
 	})
 }
 
+// Pebble is given the keys in its order, whatever they have in common, and of each key the newest.
+func TestGather(t *testing.T) {
+	s := openStore(t, testOptions(vfs.NewMem()))
+	defer closeStore(t, s)
+	p := openPart(t, s)
+	r := testRand(t, 7)
+	var from []overlay
+	for range 3 {
+		o := overlay{changes: make([]change, 0, 500)}
+		for range 500 {
+			key := fmt.Sprint("keykeykeykey", r.IntN(700))[r.IntN(13):]
+			key += strings.Repeat("\x00", r.IntN(3))
+			stored := appendStoreKey(nil, p.prefix, []byte(key), kindRow)
+			at := o.arena.alloc(len(stored), s.chunk)
+			copy(o.arena.bytesOf(at, len(stored)), stored)
+			o.changes = append(o.changes, change{key: at, keyLen: uint32(len(stored))})
+		}
+		from = append(from, o)
+	}
+	changes := gather(from, len(p.prefix))
+	if len(changes) != 3*500 {
+		t.Fatalf("%d changes of %d", len(changes), 3*500)
+	}
+	keyOf := func(w written) string {
+		return string(from[w.job].storeKey(&from[w.job].changes[w.change]))
+	}
+	for i, w := range changes[1:] {
+		last := changes[i]
+		if keyOf(last) > keyOf(w) || keyOf(last) == keyOf(w) && last.job < w.job {
+			t.Fatalf("%q of job %d comes before %q of job %d",
+				keyOf(last), last.job, keyOf(w), w.job)
+		}
+	}
+}
+
 // ownPartition works on one partition, with a cache far too small, and checks every row.
 func ownPartition(t *testing.T, s *Store, id int32) {
 	p, err := s.Partition("events", id)

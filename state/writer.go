@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -83,12 +84,14 @@ func (s *Store) writeBehind() {
 	defer close(s.written)
 	var unchecked int64 // bytes since room was last looked after
 	lastFlush := session.NoTime
+	// A batch of more than half a memtable becomes one, and its memory is Pebble's.
+	b := s.db.NewBatch(pebble.WithMaxRetainedSizeBytes(int(s.options.MemTableSize)))
 	for {
 		jobs := s.next()
 		if len(jobs) == 0 {
 			break
 		}
-		size, err := s.apply(jobs)
+		size, err := writeJobs(b, jobs)
 		failpoint.Hit(failpoint.WriteBehind)
 		if unchecked += size; err == nil && unchecked > memTableMin/2 {
 			unchecked = 0
@@ -108,6 +111,7 @@ func (s *Store) writeBehind() {
 		}
 		s.done(jobs)
 	}
+	_ = b.Close() // empty, or of a fault that is known
 	if errors.Is(s.Err(), ErrDamaged) {
 		s.markDamaged()
 	}
@@ -161,20 +165,21 @@ func (s *Store) done(jobs []*job) {
 	s.cond.Broadcast()
 }
 
-// written is a change of one of several jobs.
+// written is a change of one of several jobs, small because many of them are put in order.
 type written struct {
-	key  []byte
-	job  int // its position
-	from *overlay
-	*change
+	begin       uint64 // of the key behind the partition's prefix: most keys differ there
+	job, change uint32 // their positions
 }
 
-// apply writes the newest state of each row in the order of their keys, which Pebble's memtable
-// takes faster, and the newest position. It returns about how many bytes that were.
-func (s *Store) apply(jobs []*job) (int64, error) {
+// writeJobs writes the newest state of each row in the order of their keys, which Pebble's memtable
+// takes faster, and the newest position, in a batch that is empty before and behind. It returns
+// about how many bytes that were.
+func writeJobs(b *pebble.Batch, jobs []*job) (int64, error) {
 	newest := jobs[len(jobs)-1]
-	changes := gather(jobs)
-	b := s.db.NewBatch()
+	from := make([]overlay, len(jobs))
+	for i, j := range jobs {
+		from[i] = overlay{arena: j.arena, changes: j.changes}
+	}
 	var err error
 	key := positionKey(newest.prefix)
 	if newest.position == nil {
@@ -183,42 +188,57 @@ func (s *Store) apply(jobs []*job) (int64, error) {
 		err = b.Set(key, newest.position, nil)
 	}
 	var row, history []byte // the last key of each kind that was written: older ones follow
-	for i := range changes {
-		w := &changes[i]
-		if w.hasRow && err == nil && !bytes.Equal(row, w.key) {
-			row = w.key
-			err = setOrDelete(b, w.key, w.from.rowOf(w.change))
+	for _, w := range gather(from, len(newest.prefix)) {
+		o := &from[w.job]
+		c := &o.changes[w.change]
+		storeKey := o.storeKey(c)
+		if c.hasRow && err == nil && !bytes.Equal(row, storeKey) {
+			row = storeKey
+			err = setOrDelete(b, storeKey, o.rowOf(c))
 		}
-		if w.hasHistory && err == nil && !bytes.Equal(history, w.key) {
-			history = w.key
-			key = append(key[:0], w.key...)
+		if c.hasHistory && err == nil && !bytes.Equal(history, storeKey) {
+			history = storeKey
+			key = append(key[:0], storeKey...)
 			key[len(key)-1] = kindHistory
-			err = setOrDelete(b, key, w.from.historyOf(w.change))
+			err = setOrDelete(b, key, o.historyOf(c))
 		}
 	}
 	size := int64(b.Len())
 	if err == nil {
 		err = b.Commit(pebble.NoSync)
 	}
-	return size, errors.Join(err, b.Close())
+	if err == nil { // after an error the batch may still be in Pebble's queue
+		b.Reset()
+	}
+	return size, err
 }
 
-// gather returns the changes of jobs in the order of their keys, the newest of a key first.
-func gather(jobs []*job) []written {
+// gather returns the changes of a partition's commits in the order of their keys, the newest of a
+// key first.
+func gather(from []overlay, prefixLen int) []written {
 	n := 0
-	for _, j := range jobs {
-		n += len(j.changes)
+	for i := range from {
+		n += len(from[i].changes)
 	}
 	changes := make([]written, 0, n)
-	for at, j := range jobs {
-		o := &overlay{arena: j.arena, changes: j.changes}
-		for i := range o.changes {
-			c := &o.changes[i]
-			changes = append(changes, written{key: o.storeKey(c), job: at, from: o, change: c})
+	keyOf := func(w written) []byte {
+		o := &from[w.job]
+		return o.storeKey(&o.changes[w.change])[prefixLen:]
+	}
+	for j := range from {
+		for i := range from[j].changes {
+			w := written{job: uint32(j), change: uint32(i)}
+			var begin [8]byte
+			copy(begin[:], keyOf(w))
+			w.begin = binary.BigEndian.Uint64(begin[:])
+			changes = append(changes, w)
 		}
 	}
 	slices.SortFunc(changes, func(a, b written) int {
-		return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.job, a.job))
+		if a.begin != b.begin {
+			return cmp.Compare(a.begin, b.begin)
+		}
+		return cmp.Or(bytes.Compare(keyOf(a), keyOf(b)), cmp.Compare(b.job, a.job))
 	})
 	return changes
 }
