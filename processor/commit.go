@@ -65,34 +65,40 @@ func (l *lane) commit(ctx context.Context) error {
 // closeTasks produces the changelog records of every partition the transaction touched.
 func (l *lane) closeTasks() ([]*part, error) {
 	var touched []*part
-	now := time.Now()
 	for _, p := range l.parts {
-		if p.task == nil || !p.task.Touched() {
-			continue
+		if p.task != nil && p.task.Touched() {
+			touched = append(touched, p)
 		}
-		if err := p.task.Sweep(now); err != nil {
-			return nil, err
-		}
-		meta, err := p.task.Close(l.host.partitions, l.host.inputID(p.tp.topic), now)
-		if err != nil {
-			return nil, err
-		}
-		p.metaEnd.Store(0)
-		for _, r := range append(p.later, p.task.Ready()...) {
-			l.failed.given.Add(1)
-			if r != meta {
-				l.sess.Produce(l.produceCtx, r, l.failed.promise)
-				continue
-			}
-			failed := l.failed
-			l.sess.Produce(l.produceCtx, r, func(r *kgo.Record, err error) {
-				p.metaEnd.Store(r.Offset + 1)
-				failed.promise(r, err)
-			})
-		}
-		touched = append(touched, p)
 	}
-	return touched, nil
+	now := time.Now()
+	return touched, sideBySide(touched, func(p *part) error { return l.closeTask(p, now) })
+}
+
+// closeTask is a worker, as step is.
+func (l *lane) closeTask(p *part, now time.Time) error {
+	if err := p.task.Sweep(now); err != nil {
+		return err
+	}
+	meta, err := p.task.Close(l.host.partitions, l.host.inputID(p.tp.topic), now)
+	if err != nil {
+		return err
+	}
+	p.metaEnd.Store(0)
+	failed := l.failed
+	for _, records := range [][]*kgo.Record{p.later, p.task.Ready()} {
+		for _, r := range records {
+			promise := failed.promise
+			if r == meta {
+				promise = func(r *kgo.Record, err error) {
+					p.metaEnd.Store(r.Offset + 1)
+					failed.promise(r, err)
+				}
+			}
+			failed.given.Add(1)
+			l.sess.Produce(l.produceCtx, r, promise)
+		}
+	}
+	return nil
 }
 
 // endAndAllow is end, and lets rebalances go on.
@@ -189,14 +195,17 @@ func errLost(x tp) error { return fmt.Errorf("%s is no longer ours", x) }
 func (l *lane) confirm(touched []*part) error {
 	failpoint.Hit(failpoint.Committed)
 	l.ended()
-	for _, p := range touched {
+	err := sideBySide(touched, func(p *part) error {
 		id := l.host.changelogID(p.tp.topic)
 		if err := p.task.Commit(p.metaEnd.Load(), id); err != nil {
 			return &StopError{What: "confirm " + p.tp.String(), Cause: err,
 				Do: "start again: the state is restored from the changelog"}
 		}
-		p.atMost = -1
-		p.first = -1
+		p.atMost, p.first = -1, -1
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for _, p := range l.parts {
 		p.ahead = len(p.waiting) > 0 // the client takes all it returned for committed

@@ -2,7 +2,6 @@ package processor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -53,16 +52,27 @@ func (l *lane) work(ctx context.Context, fetches kgo.Fetches) error {
 	for _, b := range batches {
 		l.held = append(l.held, b.records...)
 	}
-	if len(batches) == 1 {
-		return l.step(batches[0].p, batches[0].records)
+	return sideBySide(batches, func(b batch) error { return l.step(b.p, b.records) })
+}
+
+// sideBySide calls f for each of all at the same time, and waits for it. Of several errors the
+// first in the order of all is returned.
+func sideBySide[T any](all []T, f func(T) error) error {
+	if len(all) == 1 {
+		return f(all[0])
 	}
-	errs := make([]error, len(batches))
+	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for i, b := range batches {
-		wg.Go(func() { errs[i] = l.step(b.p, b.records) })
+	for i, x := range all {
+		wg.Go(func() { errs[i] = f(x) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // continuous guards the order of offsets: nothing may lie between the position and the first
