@@ -248,10 +248,17 @@ func (l *lane) dropAside() {
 	}
 }
 
-// recycle lets go of the records of a transaction that has ended.
+// recycle lets go of the records of a transaction that has ended: beside what follows, unless there
+// was no room for more, which the next poll would only meet again.
 func (l *lane) recycle() {
-	recycle(l.held)
-	l.held, l.asideBytes, l.full = l.held[:0], 0, false
+	l.recycling.Wait()
+	ended := l.held
+	l.held, l.recycled = l.recycled[:0], ended
+	l.recycling.Go(func() { recycle(ended) })
+	if l.full {
+		l.recycling.Wait()
+	}
+	l.asideBytes, l.full = 0, false
 }
 
 // recycle gives what records lie in back to the client. Nothing may alias them any more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,10 +57,12 @@ type lane struct {
 	// held are the records that the open transaction has stepped. What they lie in is used again
 	// when it has ended: until then the records that are produced alias it.
 	held       []*kgo.Record
-	asideBytes int       // bytes of records that were read aside, likewise
-	full       bool      // there was no room for a batch: the transaction should end
-	fullSince  time.Time // since when, with nothing held; zero: it is not so
-	asided     int64     // bytes that were ever read aside
+	recycled   []*kgo.Record  // those of the transaction before
+	recycling  sync.WaitGroup // gives them back to the client
+	asideBytes int            // bytes of records that were read aside, likewise
+	full       bool           // there was no room for a batch: the transaction should end
+	fullSince  time.Time      // since when, with nothing held; zero: it is not so
+	asided     int64          // bytes that were ever read aside
 	rest       rest
 }
 
@@ -332,6 +335,7 @@ func (l *lane) discard() {
 		l.close(p)
 	}
 	l.parts = nil
+	l.recycling.Wait()
 	l.host.closeClient(l.sess, l.kill)
 }
 
