@@ -98,7 +98,9 @@ func (p Policy) Of(r schemas.Reason) Action { return p.On[r] }
 
 // Limits of one transaction and one poll. They bound memory and the time a rebalance can wait.
 const (
-	pollRecordsMax   = 10_000    // records of one poll
+	// pollRecordsMax is more than a fetch has of events of a kilobyte: what a poll leaves of a fetch
+	// has fewer partitions, which are worked on side by side, and holds up the next fetch.
+	pollRecordsMax   = 30_000
 	txnRecordsMax    = 200_000   // records a transaction may hold before it is committed early
 	txnBytesMax      = 128 << 20 // bytes of values produced, likewise
 	txnRowsMax       = 100_000   // dirty rows of one partition, likewise
