@@ -31,6 +31,8 @@ func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *O
 		at = r.open(d, s, e, out)
 	}
 	x := &s.Sessions[at]
+	// A session that had ended goes on, or a split has closed the one before.
+	s.stirred = s.stirred || !x.Open && d.cause != causeOpen
 	if d.cause == causeJoinByID || d.cause == causeResume {
 		x.unbind(e.Time)
 	}
@@ -41,7 +43,7 @@ func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *O
 			x.ActiveMs += Millis(gap)
 		}
 	}
-	x.take(e, r.TimeoutOf(e), r.maxDuration(e), watermark)
+	s.take(x, e, r.TimeoutOf(e), r.maxDuration(e), watermark)
 	s.Stamped = x.Index
 	if s.isLate(x) {
 		x.Late++
@@ -63,6 +65,7 @@ func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *O
 	if d.isEnd {
 		x.NotAfter, x.EndReason = x.Last, ReasonEnd
 		r.end(x, &out.After)
+		s.stirred = true
 		out.Notes |= NoteEnded
 	}
 	return at
@@ -71,6 +74,7 @@ func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *O
 // attach stamps an event with the session at d.at, which counts it and is otherwise left as it is.
 func (s *State) attach(d *decision, e *Event, out *Outcome) {
 	x := &s.Sessions[d.at]
+	s.stirred = s.stirred || !x.Open
 	if d.isDuplicate {
 		x.Duplicates++
 	} else {
@@ -127,14 +131,15 @@ func (r *Rules) open(d *decision, s *State, e *Event, out *Outcome) int {
 		out.Notes |= NoteIndexFull
 	}
 	previous := s.previous(e.Time)
-	id := d.name
-	if id.IsZero() {
+	client := s.ownID(d.client)
+	id := client // a session is named by the client id in force, or by the server
+	if d.name.IsZero() {
 		id = r.serverID(s, e)
 	}
 	x := s.add()
 	*x = Session{
 		ID:        id,
-		Client:    d.client,
+		Client:    client,
 		Previous:  previous,
 		UUID:      UUID(e.Source, e.AnonymousID, id, r.IDType),
 		Index:     s.Count,

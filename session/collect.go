@@ -1,5 +1,7 @@
 package session
 
+import "bytes"
+
 // becomeAbsorbed makes x its own last record: everything it counted is the survivor's now. The
 // events that carry its id stay numbered.
 func (x *Session) becomeAbsorbed() {
@@ -63,21 +65,29 @@ func (t *Text) takeLater(other *Text) {
 
 // take adds an event to the session. An absorbed session that carries on by itself has no events:
 // its times are those of the record it had.
-func (x *Session) take(e *Event, timeout, maxDuration Millis, watermark Time) {
-	isFirst := x.Events == 0 && !x.Started
-	if isFirst || e.Time < x.First {
-		x.First, x.FirstOffset, x.FirstEvent = e.Time, e.Offset, e.MessageID
+func (s *State) take(x *Session, e *Event, timeout, maxDuration Millis, watermark Time) {
+	isOnly := x.Events == 0 && !x.Started
+	isFirst, isLast := isOnly || e.Time < x.First, isOnly || e.Time >= x.Last
+	var message []byte
+	if isFirst || isLast {
+		message = s.own(e.MessageID)
 	}
-	if isFirst || e.Time >= x.Last {
-		x.Last, x.LastOffset, x.LastEvent = e.Time, e.Offset, e.MessageID
+	if isFirst {
+		x.First, x.FirstOffset, x.FirstEvent = e.Time, e.Offset, message
+	}
+	if isLast {
+		x.Last, x.LastOffset, x.LastEvent = e.Time, e.Offset, message
 		x.Timeout, x.MaxDuration = timeout, maxDuration
 	}
 	if len(e.UserID) > 0 {
-		user := Text{Bytes: e.UserID, Time: e.Time, Offset: e.Offset}
+		user := Text{Bytes: x.LastUser.Bytes, Time: e.Time, Offset: e.Offset}
+		if !bytes.Equal(user.Bytes, e.UserID) {
+			user.Bytes = s.own(e.UserID)
+		}
 		x.FirstUser.takeEarlier(&user)
 		x.LastUser.takeLater(&user)
 	}
-	x.collect(e)
+	s.collect(x, e)
 	x.Events++
 	x.EventIndex++
 	switch e.Kind {
@@ -93,21 +103,21 @@ func (x *Session) take(e *Event, timeout, maxDuration Millis, watermark Time) {
 }
 
 // collect takes over what else the event says, by its time.
-func (x *Session) collect(e *Event) {
+func (s *State) collect(x *Session, e *Event) {
 	if len(e.Place) > 0 {
-		place := Text{Bytes: e.Place, Time: e.Time, Offset: e.Offset}
+		place := Text{Bytes: s.own(e.Place), Time: e.Time, Offset: e.Offset}
 		x.Entry.takeEarlier(&place)
 		x.Exit.takeLater(&place)
 	}
 	if d := e.Details; d != nil {
 		if x.Referrer.lacks(e) {
-			x.Referrer.fill(e, d.Referrer())
+			x.Referrer.fill(e, s.own(d.Referrer()))
 		}
 		if x.Campaign.lacks(e) {
-			x.Campaign.fill(e, d.Campaign())
+			x.Campaign.fill(e, s.own(d.Campaign()))
 		}
 		if x.Context.lacks(e) {
-			x.Context.fill(e, d.Context())
+			x.Context.fill(e, s.own(d.Context()))
 		}
 	}
 	switch e.Lifecycle {

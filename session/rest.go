@@ -119,8 +119,8 @@ func (c cause) keepsToOpen() bool {
 		c == causeMerge
 }
 
-// unpack brings the resting sessions among the others, in front of them and in their order. Their
-// texts are copied: settle writes where they lay.
+// unpack brings the resting sessions among the others, in front of them and in their order. There
+// they stay until one of them changes. Their texts are copied: settle writes where they lay.
 func (s *State) unpack() {
 	if !s.isResting() {
 		return
@@ -139,18 +139,31 @@ func (s *State) unpack() {
 		}
 	}
 	s.texts = r.texts
+	s.textsMax += len(s.texts) - from
 	if r.err == nil && len(r.b) > 0 {
 		r.err = errTrailing
 	}
 	if r.err != nil {
 		s.history.damage = fmt.Errorf("read %d ended sessions: %w", count, r.err)
 		s.Sessions = s.Sessions[count:]
+		s.rest.clear()
+		s.fresh.clear()
 	}
 }
 
-// settle puts the sessions whose visit has ended to rest.
+// open returns the sessions that do not rest, once all have settled.
+func (s *State) open() []Session {
+	if s.unpacked {
+		return s.Sessions[s.rest.count+s.fresh.count:]
+	}
+	return s.Sessions
+}
+
+// settle puts the sessions whose visit has ended to rest. Those that were unpacked stay so if
+// nothing of them has changed: the next event may need them too, and a row is written without them.
 func (s *State) settle() {
 	switch {
+	case s.unpacked && !s.stirred:
 	case s.unpacked:
 		s.repack()
 	case s.hasEnded():
@@ -164,10 +177,11 @@ func (s *State) settle() {
 			s.HistoryChanged = true
 		}
 	}
+	s.stirred = false
 }
 
-// repack is settle for sessions that were unpacked: often nothing of them has changed, and seldom
-// anything of those that lie in the history.
+// repack is settle for sessions that were unpacked: seldom anything of those that lie in the
+// history has changed.
 func (s *State) repack() {
 	s.unpacked = false
 	ended, newer := s.pack(s.rest.count)

@@ -41,18 +41,21 @@ func (s *State) AppendRow(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s.Messages)))
 	dst = append(dst, s.Messages...)
 	dst = s.fresh.appendTo(dst)
-	dst = binary.AppendUvarint(dst, uint64(len(s.Sessions)))
-	for i := range s.Sessions {
-		dst = appendSession(dst, &s.Sessions[i])
+	open := s.open()
+	dst = binary.AppendUvarint(dst, uint64(len(open)))
+	for i := range open {
+		dst = appendSession(dst, &open[i])
 	}
 	return dst
 }
 
-// Decode reads a key's two rows; nil or empty: there is none. Texts alias the rows. What s held
-// before is gone, its buffers are used again. The history's sessions are read when they are needed:
-// see Err. On an error s is a new key.
+// Decode reads a key's two rows; nil or empty: there is none. It copies them. What s held before is
+// gone, its buffers are used again. The history's sessions are read when they are needed: see Err.
+// On an error s is a new key.
 func (s *State) Decode(row, history []byte) error {
 	s.Reset()
+	s.rows = append(append(s.rows[:0], row...), history...)
+	row, history = s.rows[:len(row):len(row)], s.rows[len(row):]
 	if err := s.decodeRow(row); err != nil {
 		s.Reset()
 		return fmt.Errorf("decode row of %d bytes: %w", len(row), err)
@@ -61,6 +64,7 @@ func (s *State) Decode(row, history []byte) error {
 		s.Reset()
 		return fmt.Errorf("decode history of %d bytes: %w", len(history), err)
 	}
+	s.textsMax = len(s.texts) + textsRoom
 	return nil
 }
 

@@ -167,6 +167,7 @@ func TestRow(t *testing.T) {
 				if s.HistoryChanged = false; k.IntN(2) == 0 {
 					s.unpack()
 				}
+				s.stirred = true
 				if s.settle(); len(s.Sessions) > 0 {
 					t.Fatalf("%d ended sessions are left among the open ones", len(s.Sessions))
 				}

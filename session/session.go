@@ -2,19 +2,23 @@
 // ends. It is pure: no clock, no input or output, no log. Time is an argument, and the same events
 // in the same order give the same ids, start flags and records on every run.
 //
-// The caller owns the loop. For each event of a key:
+// The caller owns the loop. For each event of a key, or for a few of them in a row:
 //
 //	err := s.Decode(row, history)      // the key's two rows, as they were last written
+//
 //	rules.Step(&s, &e, &w, &out)       // decides; advances the partition's watermarks
 //	... produce out.Before, out.Begun, the event with out.Stamp, out.After, in this order ...
+//
 //	row = s.AppendRow(row[:0])         // if s.RowChanged
 //	history = s.AppendHistory(...)     // if s.HistoryChanged
 //	timer = rules.Due(&s)              // Expire has work once the tick watermark is greater
 //
+// How many events come between the rows makes no difference to any record, nor to the rows.
+//
 // step.go is the order of work, decide.go the one place that branches on the rules, with split.go
 // (what keeps an event from a session) and dedupe.go (what recognizes a duplicate); apply.go
-// carries the decision out, collect.go is what a session takes from its events, row.go and
-// history.go are the bytes.
+// carries the decision out, collect.go is what a session takes from its events, texts.go is where
+// their texts lie, rest.go what is not looked at, row.go and history.go are the bytes.
 package session
 
 import "bytes"
@@ -75,8 +79,8 @@ var invalidNames = [invalids]string{
 	"", "type", "zero", "fraction", "range", "short", "long", "blank", "uuid",
 }
 
-// Event is an event as the machine sees it. Its texts may alias buffers of the caller: they must
-// stay as they are until the State has been encoded.
+// Event is an event as the machine sees it. Its texts may alias buffers of the caller: a State
+// copies what it keeps of them.
 type Event struct {
 	Time        Time  // between TimeMin and TimeMax, else the event is dead (DeadNoTime)
 	Offset      int64 // position in the input partition; grows with every event of a key
@@ -216,7 +220,7 @@ type State struct {
 	Stamped     uint32    // index of the session stamped last; 0: none
 	Forgotten   Time      // greatest max(last + T, changed) of sessions as they were forgotten; NoTime
 	Messages    []byte    // digests of the message ids seen last, oldest first
-	Sessions    []Session // the retained ones that are open
+	Sessions    []Session // the retained ones that are open; while unpacked all of them
 
 	RowChanged     bool // the row must be written again
 	HistoryChanged bool // the history row must be written again
@@ -224,11 +228,14 @@ type State struct {
 	rest     rest // the retained ones that are not open, in the history row
 	fresh    rest // the newest of them, in the first row
 	unpacked bool // rest and fresh are in Sessions, in front of what is open
+	stirred  bool // of what rests, or should, something has changed since settle
 	history  history
 	messages []byte // the buffer of Messages once they changed
-	texts    []byte // holds id texts that are made here; grows until the next Decode
+	rows     []byte // a copy of the rows: what was read of them aliases it
+	texts    []byte // every other text: see texts.go
+	textsMax int    // tidy makes texts small again beyond it
 	touched  []int  // scratch of decide: retained sessions the event touches
-	packed   []byte // scratch of settle: ended sessions
+	packed   []byte // scratch of settle: ended sessions; and of tidy
 	picked   []int  // scratch: positions of retained sessions
 }
 
@@ -246,7 +253,7 @@ func (s *State) clear() {
 	s.Sessions = s.Sessions[:0]
 	s.rest.clear()
 	s.fresh.clear()
-	s.unpacked = false
+	s.unpacked, s.stirred = false, false
 	s.history.clear()
 }
 

@@ -20,6 +20,7 @@ func (w *Watermarks) advance(t Time, outOfOrder Millis) {
 // buffers of s and out have grown.
 func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 	out.reset()
+	s.tidy()
 	if r.Mode != Assign && e.Invalid != ValidID {
 		out.Notes |= NoteInvalidID
 	}
@@ -95,6 +96,7 @@ func passed(status Status, e *Event) Notes {
 // called changes nothing but when records go out: the next Step of the key would do the same first.
 func (r *Rules) Expire(s *State, w Watermarks, out *Outcome) {
 	out.reset()
+	s.tidy()
 	if r.disturbs(s, NoTime, w.Event) {
 		s.unpack()
 	}
@@ -120,10 +122,7 @@ func (r *Rules) Due(s *State) Time {
 // event starts the key anew, whether or not its rows were removed before. No visit of it may be
 // open.
 func (r *Rules) IsGone(s *State, watermark Time) bool {
-	if s.isResting() {
-		s.unpack()
-		defer s.settle()
-	}
+	s.unpack()
 	return r.isGone(s, watermark)
 }
 
@@ -193,7 +192,7 @@ func (r *Rules) endDue(s *State, tick Time, ended *[]Ended) {
 	for _, i := range s.picked {
 		r.end(&s.Sessions[i], ended)
 	}
-	s.RowChanged = true
+	s.RowChanged, s.stirred = true, true
 }
 
 // end sends the next record of a visit, with the reason it has been given.
@@ -288,7 +287,7 @@ func (s *State) remove(positions []int) {
 		kept = append(kept, s.Sessions[at+1:end]...)
 	}
 	s.Sessions = kept
-	s.RowChanged = true
+	s.RowChanged, s.stirred = true, true
 }
 
 // evict makes room: the session with the smallest last goes first, never the one just stamped.
