@@ -58,6 +58,9 @@ func (t *Task) Sweep(now time.Time) error {
 	if rows == 0 {
 		return nil
 	}
+	if err := t.writeLive(); err != nil {
+		return err
+	}
 	if s.cursor == "" {
 		if err := t.part.WriteOut(); err != nil {
 			return t.unreadable(err)
@@ -147,7 +150,7 @@ func (t *Task) forgetProposed() error {
 	for _, end := range t.proposedEnds {
 		key := t.proposed[from:end]
 		from = end
-		if err := t.load(key); err != nil {
+		if err := t.load(key, &t.state); err != nil {
 			return err
 		}
 		if t.state.IsEmpty() {

@@ -16,7 +16,7 @@ import (
 // Task is the work on one input partition: events in, records for the output topics out. It
 // touches no broker and reads no clock. One goroutine at a time may use it.
 //
-//	Step, Tick   change the state in its overlay and add records to Ready
+//	Step, Tick   change the state and add records to Ready
 //	Close        adds the changelog records; after it neither Step nor Tick may be called
 //	Commit       after the transaction with all of Ready has committed
 //	Abort        if it did not
@@ -48,7 +48,8 @@ type Task struct {
 
 	box     box
 	scanned schemas.Scanned
-	state   session.State
+	live    live
+	state   session.State // of one key at a time, where none need live on
 	outcome session.Outcome
 	decided bool // scanned and outcome are those of the last Step
 	key     []byte
@@ -212,13 +213,16 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 	e := &t.scanned.Event
 	e.Offset = in.Offset
 	t.key = session.AppendKey(t.key[:0], e.Source, e.AnonymousID)
-	if err := t.load(t.key); err != nil {
+	x, err := t.enliven(t.key)
+	if err != nil {
 		return err
 	}
 	t.marks.Tick = t.marks.Event
-	t.rules.Step(&t.state, e, &t.marks, &t.outcome)
-	if err := t.state.Err(); err != nil {
-		return t.unreadable(err)
+	t.rules.Step(&x.state, e, &t.marks, &t.outcome)
+	t.live.measure(x)
+	if err := x.state.Err(); err != nil {
+		t.live.void = t.unreadable(err)
+		return t.live.void
 	}
 	t.decided = true
 	note(&t.Stats.Notes, t.outcome.Notes)
@@ -241,9 +245,6 @@ func (t *Task) step(in *kgo.Record, at schemas.Record) error {
 		t.forward(in, &t.outcome.Stamp)
 	}
 	t.visits(t.outcome.After, e.Source, e.AnonymousID, in.Offset+1)
-	if t.state.RowChanged || t.state.HistoryChanged {
-		t.store(t.key)
-	}
 	return nil
 }
 
@@ -254,44 +255,28 @@ func note[N ~uint16 | ~uint32](counts *[32]int64, set N) {
 	}
 }
 
-func (t *Task) load(key []byte) error {
-	row, history, err := t.part.Get(key)
-	if err == nil {
-		err = t.state.Decode(row, history)
-	}
-	if err != nil {
-		return t.unreadable(err)
-	}
-	return nil
-}
-
-func (t *Task) unreadable(err error) error {
-	return fmt.Errorf("state of %s/%d: %w", t.topic, t.partition, err)
-}
-
-// store puts the key's rows back. The state's texts alias what Get returned, which the first Put
-// may overwrite: both rows are made before.
-func (t *Task) store(key []byte) {
-	t.row = t.state.AppendRow(t.row[:0])
-	if t.state.HistoryChanged {
-		t.history = t.state.AppendHistory(t.history[:0])
+// store puts the key's rows back.
+func (t *Task) store(key []byte, s *session.State) {
+	t.row = s.AppendRow(t.row[:0])
+	if s.HistoryChanged {
+		t.history = s.AppendHistory(t.history[:0])
 		t.part.PutHistory(key, t.history)
 	}
-	t.part.Put(key, t.row, t.rules.Due(&t.state))
+	t.part.Put(key, t.row, t.rules.Due(s))
 }
 
 // Tick ends the visits that are due at a tick watermark, at most timersPerTickMax of them, and
 // returns how many keys it looked at. tick is the event watermark, or on an idle partition what
 // the wall clock allows.
 func (t *Task) Tick(tick session.Time) (int, error) {
-	if tick == session.NoTime {
-		return 0, nil
+	if err := t.writeLive(); err != nil || tick == session.NoTime {
+		return 0, err
 	}
 	t.decided = false
 	t.due = t.part.Due(tick, timersPerTickMax, t.due[:0])
 	marks := session.Watermarks{Event: t.marks.Event, Tick: max(tick, t.marks.Event)}
 	for _, key := range t.due {
-		if err := t.load(key); err != nil {
+		if err := t.load(key, &t.state); err != nil {
 			return 0, err
 		}
 		t.rules.Expire(&t.state, marks, &t.outcome)
@@ -300,7 +285,7 @@ func (t *Task) Tick(tick session.Time) (int, error) {
 			return 0, t.unreadable(err)
 		}
 		t.visits(t.outcome.Before, source, anonymousID, t.next)
-		t.store(key)
+		t.store(key, &t.state)
 	}
 	if len(t.due) > 0 {
 		t.touched = true
@@ -316,10 +301,11 @@ func (t *Task) Ready() []*kgo.Record { return t.box.take() }
 // Origin returns the offset of the input record that a record of Ready came of.
 func (t *Task) Origin(r *kgo.Record) (int64, bool) { return t.box.origin(r) }
 
-// Load says how much the open transaction holds.
+// Load says how much the open transaction holds. States that live are counted as if both rows of
+// each had changed.
 func (t *Task) Load() (records, bytes, rows int) {
 	rows, rowBytes := t.part.Dirty()
-	return t.box.count, t.box.bytes + rowBytes, rows
+	return t.box.count, t.box.bytes + rowBytes + t.live.bytes, rows + 2*len(t.live.used)
 }
 
 // ErrNoPosition says that a partition without a position was touched before a record of it was
@@ -331,6 +317,9 @@ var ErrNoPosition = errors.New("no position")
 func (t *Task) Close(partitions int32, inputID [16]byte, now time.Time) (*kgo.Record, error) {
 	if t.next == unknownOffset {
 		return nil, fmt.Errorf("commit %s/%d: %w", t.topic, t.partition, ErrNoPosition)
+	}
+	if err := t.writeLive(); err != nil {
+		return nil, err
 	}
 	t.part.Changes(func(key, value []byte) bool {
 		t.change(key, value)
@@ -370,6 +359,7 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 	}
 	t.confirmed, t.touched, t.swept = t.pending, false, t.sweep
 	t.box.reset()
+	t.live.trim()
 	t.decided = false
 	t.scanned.Shrink()
 	for offset := range t.poison {
@@ -382,6 +372,8 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 
 // Abort drops what the open transaction did.
 func (t *Task) Abort() {
+	t.live.clear()
+	t.live.trim()
 	t.part.Abort()
 	t.rewind()
 	t.swept.last = t.sweep.last
