@@ -136,8 +136,12 @@ func (c *Codec) AppendStamped(dst, value []byte, sc *Scanned, st *session.Stamp)
 	if sc.avro.program != nil {
 		return c.appendAvro(dst, value, sc, st)
 	}
-	sp := splice{c: c, value: value, st: st, set: fieldsOf(st) & c.fields, dst: dst,
-		slots: sc.reader.slots, removed: sc.reader.removed, dates: &sc.dates, lead: -1}
+	// It is filled in where it stays: a literal is made elsewhere and copied, by reads that are
+	// wider than the writes just before them and have to wait for these.
+	var sp splice
+	sp.c, sp.value, sp.st, sp.dst = c, value, st, dst
+	sp.set, sp.lead = fieldsOf(st)&c.fields, -1
+	sp.slots, sp.removed, sp.dates = sc.reader.slots, sc.reader.removed, &sc.dates
 	if st.Status == session.Bypass {
 		sp.copy(int32(len(value)))
 		return sp.dst
