@@ -11,8 +11,8 @@ import (
 // Bounds of the states that live at a time.
 const (
 	liveMax      = 1024
-	liveBytesMax = 8 << 20 // beyond it they are written at once
-	liveKeptMax  = 16 << 10
+	liveBytesMax = 4 << 20 // beyond it all are written
+	liveKeptMax  = 8 << 10 // of one that is used again
 )
 
 // live holds the states of the keys whose events come one after the other: a key that comes again
