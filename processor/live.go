@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/maphash"
+	"sync"
 
 	"sessionizer/session"
 )
@@ -11,9 +12,12 @@ import (
 // Bounds of the states that live at a time.
 const (
 	liveMax      = 1024
-	liveBytesMax = 4 << 20 // beyond it all are written
-	liveKeptMax  = 8 << 10 // of one that is used again
+	liveBytesMax = 16 << 20 // beyond it all are written
+	liveKeptMax  = 16 << 10 // of one that is used again
 )
+
+// alives are states to be used again, by whichever task works next: they are grown, and in a cache.
+var alives = sync.Pool{New: func() any { return new(alive) }}
 
 // live holds the states of the keys whose events come one after the other: a key that comes again
 // soon is neither read nor written in between. Nothing but Step knows of them: whatever else looks
@@ -22,10 +26,8 @@ type live struct {
 	seed  maphash.Seed
 	table []uint16 // by hash: 1 + the position in used; 0: empty. Never more than half full
 	used  []*alive // as they came
-	free  []*alive
-	bytes int   // of the states in use
-	peak  int   // the most that were in use at a time since trim
-	void  error // a state that was changed in part only: nothing of the transaction is to be used
+	bytes int      // of the states in use
+	void  error    // a state that was changed in part only: nothing of the transaction is to be used
 }
 
 // alive is the state of one key.
@@ -50,23 +52,11 @@ func (l *live) find(hash uint64, key []byte) (x *alive, at int) {
 	return nil, at
 }
 
-// take returns a state that holds nothing.
-func (l *live) take() *alive {
-	last := len(l.free) - 1
-	if last < 0 {
-		return &alive{}
-	}
-	x := l.free[last]
-	l.free = l.free[:last]
-	return x
-}
-
 // add takes a state in.
 func (l *live) add(x *alive, hash uint64, key []byte, at int) {
 	x.hash, x.key, x.at, x.bytes = hash, append(x.key[:0], key...), at, 0
 	l.used = append(l.used, x)
 	l.table[at] = uint16(len(l.used))
-	l.peak = max(l.peak, len(l.used))
 	l.measure(x)
 }
 
@@ -80,21 +70,12 @@ func (l *live) measure(x *alive) {
 // clear forgets the states. Their memory is used again, unless a state takes much of it.
 func (l *live) clear() {
 	for i, x := range l.used {
-		l.table[x.at] = 0
-		if l.used[i] = nil; x.bytes <= liveKeptMax {
-			l.free = append(l.free, x)
+		l.table[x.at], l.used[i] = 0, nil
+		if x.bytes <= liveKeptMax {
+			alives.Put(x)
 		}
 	}
 	l.used, l.bytes, l.void = l.used[:0], 0, nil
-}
-
-// trim keeps no more memory than was used since it was called last.
-func (l *live) trim() {
-	if len(l.free) > l.peak {
-		clear(l.free[l.peak:])
-		l.free = l.free[:l.peak]
-	}
-	l.peak = len(l.used)
 }
 
 // enliven returns the state of a key, from its rows if it does not live.
@@ -122,7 +103,7 @@ func (t *Task) enliven(key []byte) (*alive, error) {
 		}
 		at = int(hash) & (len(l.table) - 1)
 	}
-	x = l.take()
+	x = alives.Get().(*alive)
 	if err := t.load(key, &x.state); err != nil {
 		return nil, err
 	}

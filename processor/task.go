@@ -359,7 +359,6 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 	}
 	t.confirmed, t.touched, t.swept = t.pending, false, t.sweep
 	t.box.reset()
-	t.live.trim()
 	t.decided = false
 	t.scanned.Shrink()
 	for offset := range t.poison {
@@ -373,7 +372,6 @@ func (t *Task) Commit(changelogEnd int64, changelogID [16]byte) error {
 // Abort drops what the open transaction did.
 func (t *Task) Abort() {
 	t.live.clear()
-	t.live.trim()
 	t.part.Abort()
 	t.rewind()
 	t.swept.last = t.sweep.last
