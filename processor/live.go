@@ -13,7 +13,7 @@ import (
 const (
 	liveMax      = 1024
 	liveBytesMax = 16 << 20 // beyond it all are written
-	liveKeptMax  = 16 << 10 // of one that is used again
+	liveKeptMax  = 32 << 10 // of one that is used again
 )
 
 // alives are states to be used again, by whichever task works next: they are grown, and in a cache.
