@@ -15,8 +15,8 @@ import (
 const lz4Workers = 4
 
 // lz4Batches is kgo's Compressor for lz4. It leaves out the checksum of the frame, a fifth of the
-// work: a batch has its own. And it compresses the blocks of a batch side by side, of 64 KiB each as
-// Java's clients make them: a client makes its batches one after the other, and the end of a
+// work: a batch has its own. And it compresses the blocks of a batch side by side, of 64 KiB each
+// as Java's clients make them: a client makes its batches one after the other, and the end of a
 // transaction waits for them.
 type lz4Batches struct{ writers sync.Pool } // of *lz4.Writer
 
