@@ -2,16 +2,8 @@ package session
 
 import (
 	"cmp"
-	"math"
 	"slices"
-	"strconv"
 )
-
-// indexMax is where the index stops growing: consumers read it as a signed 32-bit number.
-const indexMax = math.MaxInt32
-
-// serverIDLeast is the smallest server id: below it the uuid mapping has no time.
-const serverIDLeast = uuidShiftMs
 
 // carryOut does what was decided and stamps the event. It returns the position of its session.
 func (r *Rules) carryOut(d *decision, s *State, e *Event, watermark Time, out *Outcome) int {
@@ -120,87 +112,6 @@ func (r *Rules) close(x *Session, t Time, reason Reason, out *Outcome) {
 		r.end(x, &out.Before)
 	}
 	out.Notes |= NoteSplit
-}
-
-// open adds a new session for e, without its event. A start marker bounds it: earlier events are
-// not of this start.
-func (r *Rules) open(d *decision, s *State, e *Event, out *Outcome) int {
-	if s.Count < indexMax {
-		s.Count++
-	} else {
-		out.Notes |= NoteIndexFull
-	}
-	previous := s.previous(e.Time)
-	client := s.ownID(d.client)
-	id := client // a session is named by the client id in force, or by the server
-	if d.name.IsZero() {
-		id = r.serverID(s, e)
-	}
-	x := s.add()
-	*x = Session{
-		ID:        id,
-		Client:    client,
-		Previous:  previous,
-		UUID:      UUID(e.Source, e.AnonymousID, id, r.IDType),
-		Index:     s.Count,
-		Server:    d.name.IsZero(),
-		EndReason: ReasonInactivity,
-		First:     e.Time,
-		Last:      e.Time,
-		NotBefore: NoTime,
-		NotAfter:  MaxTime,
-	}
-	if d.isMarked {
-		x.NotBefore = e.Time
-	}
-	if !x.Server && s.history.hasDropped(x.UUID) {
-		out.Notes |= NoteIDReused
-	}
-	return len(s.Sessions) - 1
-}
-
-// previous returns the id of the retained session with the greatest last <= t. Ties: the greatest
-// index.
-func (s *State) previous(t Time) ID {
-	var previous *Session
-	for i := range s.Sessions {
-		x := &s.Sessions[i]
-		if x.Last > t {
-			continue
-		}
-		if previous == nil || x.Last > previous.Last ||
-			x.Last == previous.Last && x.Index > previous.Index {
-			previous = x
-		}
-	}
-	if previous == nil {
-		return ID{}
-	}
-	return previous.ID
-}
-
-// serverID returns the smallest integer >= max(t, greatest server id + 1, 1000) that is no id the
-// key remembers.
-func (r *Rules) serverID(s *State, e *Event) ID {
-	n := max(int64(e.Time), s.MaxServerID+1, serverIDLeast)
-	for {
-		from := len(s.texts)
-		id := ID{Int: n}
-		switch r.IDType {
-		case IDUUID:
-			s.texts = AppendUUID(s.texts, UUID(e.Source, e.AnonymousID, id, IDInt64))
-			id.Text = s.texts[from:len(s.texts):len(s.texts)]
-		case IDString:
-			s.texts = strconv.AppendInt(s.texts, n, 10)
-			id.Text = s.texts[from:len(s.texts):len(s.texts)]
-		}
-		if !s.remembers(id) {
-			s.MaxServerID = n
-			return id
-		}
-		s.texts = s.texts[:from]
-		n++
-	}
 }
 
 // resume brings a session back from the history.

@@ -25,6 +25,8 @@ type decision struct {
 	at          int    // position in State.Sessions
 	entry       entry  // in the history
 	name        ID     // causeOpen, causeSplit: the client id to take; zero: a server id
+	id          ID     // of the session that is opened, once identified; zero: not yet
+	previous    ID     // with id: that of the session before it; zero: none
 	client      ID     // the client id in force
 	reason      Reason // of the opening
 	isMarked    bool   // a start marker counts here

@@ -159,6 +159,9 @@ const (
 	hasEnd // the first bit that means nothing
 )
 
+// hasCollections are the bits of collections.
+const hasCollections = hasEntry | hasExit | hasCampaign | hasReferrer | hasContext
+
 // flags returns what x has.
 func (x *Session) flags() uint64 {
 	flags := bitIf(hasServer, x.Server) |

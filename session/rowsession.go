@@ -1,6 +1,9 @@
 package session
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // watermarkSpan bounds how far a watermark lies from any event.
 const watermarkSpan = TimeMax - TimeMin + Time(DurationMax)
@@ -97,7 +100,13 @@ func (x *Session) appendPlace(dst []byte, t *Text) []byte {
 
 // session reads what appendSession wrote into x, which must be zero.
 func (r *reader) session(x *Session) {
-	flags := r.sessionHead(x)
+	flags := r.sessionNumbers(x)
+	r.sessionTexts(x, flags)
+}
+
+// sessionNumbers reads what comes ahead of the texts, which the flags tell of.
+func (r *reader) sessionNumbers(x *Session) (flags uint64) {
+	flags = r.sessionHead(x)
 	x.Previous = r.id(&x.UUID, &x.ID)
 	x.Server = flags&hasServer != 0
 	x.Open = flags&hasOpen != 0
@@ -129,7 +138,7 @@ func (r *reader) session(x *Session) {
 	if flags&hasBackground != 0 {
 		x.Background = r.uint32()
 	}
-	r.sessionTexts(x, flags)
+	return flags
 }
 
 // sessionHead reads the flags and what a session is known by.
@@ -216,6 +225,43 @@ func (r *reader) sessionTexts(x *Session, flags uint64) {
 			r.place(x, c.text)
 		}
 	}
+}
+
+// passSessionTexts is sessionTexts for who needs none of them. It fails where that fails.
+func (r *reader) passSessionTexts(first Time, flags uint64) {
+	r.uvarint()
+	if flags&hasLastOffset != 0 {
+		r.uvarint()
+	}
+	if flags&hasFirstEvent != 0 {
+		r.passText()
+	}
+	if flags&hasLastEvent != 0 {
+		r.passText()
+	}
+	if flags&hasFirstUser != 0 {
+		r.passText()
+		if flags&hasFirstUserTime != 0 {
+			r.passPlace(first)
+		}
+	}
+	if flags&hasLastUser != 0 {
+		if flags&hasLastUserText != 0 {
+			r.passText()
+		}
+		if flags&hasLastUserTime != 0 {
+			r.passPlace(first)
+		}
+	}
+	for range bits.OnesCount64(flags & hasCollections) {
+		r.passText()
+		r.passPlace(first)
+	}
+}
+
+func (r *reader) passPlace(first Time) {
+	r.time(first, r.varint())
+	r.uvarint()
 }
 
 func (r *reader) place(x *Session, t *Text) {

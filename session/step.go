@@ -44,7 +44,7 @@ func (r *Rules) Step(s *State, e *Event, w *Watermarks, out *Outcome) {
 	r.forget(s, w.Event)
 	var d decision
 	r.decide(s, e, w.Event, &d)
-	if s.isResting() && !d.cause.keepsToOpen() {
+	if s.isResting() && !d.cause.keepsToOpen() && !r.opensBeside(s, e, &d) {
 		s.unpack()
 		d = decision{}
 		r.decide(s, e, w.Event, &d)

@@ -182,6 +182,18 @@ func (r *reader) text() []byte {
 	}
 }
 
+// passText is text for who does not need it.
+func (r *reader) passText() {
+	switch v := r.uvarint(); {
+	case v == 1:
+		r.bytes(16)
+	case v&1 != 0:
+		r.fail(errForm)
+	default:
+		r.bytes(v >> 1)
+	}
+}
+
 // make takes r.texts with a new text behind it and returns that text.
 func (r *reader) make(grown []byte) []byte {
 	from := len(r.texts)
