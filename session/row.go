@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // rowVersion is the first byte of a row. A reader refuses versions it does not know.
@@ -14,6 +15,13 @@ const serverIDMax = int64(1) << 53
 // sessionBytesMin is less than any session takes in a row: it bounds what a row can make us
 // allocate by its own length.
 const sessionBytesMin = 24
+
+// What a State has room for at first: the sessions and the texts of most keys, while a few of their
+// events come one after the other.
+const (
+	sessionsFirst = 2
+	textsFirst    = 512
+)
 
 // AppendRow appends the key's row; nothing if the state is empty: the key has no row then. A row is
 //
@@ -54,7 +62,10 @@ func (s *State) AppendRow(dst []byte) []byte {
 // On an error s is a new key.
 func (s *State) Decode(row, history []byte) error {
 	s.Reset()
-	s.rows = append(append(s.rows[:0], row...), history...)
+	if s.Sessions == nil {
+		s.Sessions, s.texts = make([]Session, 0, sessionsFirst), make([]byte, 0, textsFirst)
+	}
+	s.rows = append(append(slices.Grow(s.rows[:0], len(row)+len(history)), row...), history...)
 	row, history = s.rows[:len(row):len(row)], s.rows[len(row):]
 	if err := s.decodeRow(row); err != nil {
 		s.Reset()
@@ -103,6 +114,7 @@ func (s *State) decodeRow(row []byte) error {
 	if count > uint64(len(r.b)/sessionBytesMin) || s.Count == 0 {
 		return errRange
 	}
+	s.Sessions = slices.Grow(s.Sessions, int(count)+1) // the next event may open one
 	for range count {
 		r.session(s.add())
 		if r.err != nil {
