@@ -85,9 +85,10 @@ func (l *lane) closeTask(p *part, now time.Time) error {
 	}
 	p.metaEnd.Store(0)
 	failed := l.failed
+	usual := failed.promise // one for all: to name the method is to allocate
 	for _, records := range [][]*kgo.Record{p.later, p.task.Ready()} {
 		for _, r := range records {
-			promise := failed.promise
+			promise := usual
 			if r == meta {
 				promise = func(r *kgo.Record, err error) {
 					p.metaEnd.Store(r.Offset + 1)

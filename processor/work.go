@@ -130,13 +130,14 @@ func (l *lane) expire(p *part, tick session.Time) error {
 // produce hands over what goes to the output topic. The rest waits for the end of the transaction,
 // before which nobody sees it: a few visits with every request would be as many small batches.
 func (l *lane) produce(p *part) {
+	promise := l.failed.promise // one for all: to name the method is to allocate
 	for _, r := range p.task.Ready() {
 		if r.Topic != l.host.cfg.Output {
 			p.later = append(p.later, r)
 			continue
 		}
 		l.failed.given.Add(1)
-		l.sess.Produce(l.produceCtx, r, l.failed.promise)
+		l.sess.Produce(l.produceCtx, r, promise)
 	}
 }
 
