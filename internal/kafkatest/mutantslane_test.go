@@ -63,10 +63,11 @@ func laneScenarios() []laneScenario {
 					"	s.timer = due\n	l.p.timers.heap = append("}), of(audit.CheckVisitMissing), ""},
 		}},
 		{"ADeathBeforeTheEnd", 1, nil, nil, deathBeforeTheEnd, []laneMutant{
-			{"at-least-once", changes(outside(workFile, "Output")), of(audit.CheckDoubled), ""},
-			{"dead-letters-at-least-once", changes(outside(commitFile, "DeadLetters")),
+			{"at-least-once", changes(outside(workFile, "Output", "l.failed.promise")),
 				of(audit.CheckDoubled), ""},
-			{"visits-at-least-once", changes(outside(commitFile, "Visits")),
+			{"dead-letters-at-least-once", changes(outside(commitFile, "DeadLetters", "promise")),
+				of(audit.CheckDoubled), ""},
+			{"visits-at-least-once", changes(outside(commitFile, "Visits", "promise")),
 				of(audit.CheckVisitDoubled), ""},
 		}},
 		{"ADeathBehindTheEnd", 1, nil, []string{withoutClock}, deathBehindTheEnd, deathBehindMutants()},
@@ -81,11 +82,12 @@ func laneScenarios() []laneScenario {
 	}
 }
 
-// outside produces the records of a topic outside of the transaction.
-func outside(file, topic string) [3]string {
-	const produce = "l.sess.Produce(l.produceCtx, r, l.failed.promise)"
+// outside produces the records of a topic outside of the transaction; promise is what the place
+// calls with the result.
+func outside(file, topic, promise string) [3]string {
+	produce := "l.sess.Produce(l.produceCtx, r, " + promise + ")"
 	return ahead(file, produce, "if isMutant() && r.Topic == l.host.cfg."+topic+" {\n"+
-		"			l.failed.promise(r, l.host.cl.ProduceSync(l.produceCtx, r).FirstErr())\n"+
+		"			"+promise+"(r, l.host.cl.ProduceSync(l.produceCtx, r).FirstErr())\n"+
 		"			continue\n		}\n		")
 }
 
@@ -109,7 +111,7 @@ func oneRunMutants() []laneMutant {
 				"if isMutant() || !p.dueAt(p.task.Watermark()) {"}), of(audit.CheckVisitMissing), ""},
 		// The guard is what makes the one of these two bear what it is the other's fault not to.
 		{twice, changes(
-			ahead(workFile, "	if len(batches) == 1 {\n", fmt.Sprintf(
+			ahead(workFile, "	return sideBySide(batches, ", fmt.Sprintf(
 				"	if isMutant(%q, %q) {\n		for _, b := range batches {\n"+
 					"			if err := l.step(b.p, b.records); err != nil {\n				return err\n"+
 					"			}\n		}\n	}\n", twice, unguarded))), nil, ""},
