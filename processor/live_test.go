@@ -207,8 +207,8 @@ func TestLive_TakesBoundedMemory(t *testing.T) {
 	}{
 		{"many keys", 5 * liveMax, 3 * liveMax, 10, liveMax, liveBytesMax},
 		{"long texts", 6 * liveMax, liveMax, 1000, liveMax, liveBytesMax + 64<<10},
-		{"one key", 20_000, 1, 10, 1, 16 << 10},
-		{"one key with long texts", 20_000, 1, 1000, 1, 64 << 10},
+		{"one key", 20_000, 1, 10, 1, 2 * liveKeptMax},
+		{"one key with long texts", 20_000, 1, 1000, 1, 4 * liveKeptMax},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			task, _ := newTestTask(t)
