@@ -87,7 +87,7 @@ func (d *inflater) lz4Block(
 	buf []byte, at int, block []byte, packed bool, most int,
 ) ([]byte, int, error) {
 	for {
-		room := buf[at:min(cap(buf), d.max)]
+		room := buf[at:min(cap(buf), d.max, at+most)]
 		var n int
 		var err error
 		switch {

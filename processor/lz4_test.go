@@ -122,6 +122,10 @@ func FuzzLz4Blocks(f *testing.F) {
 		f.Add(lz4Written(f, want, lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false),
 			lz4.BlockChecksumOption(true)))
 	}
+	wide := lz4Written(f, text(4, 200<<10), lz4.BlockSizeOption(lz4.Block256Kb))
+	// A block has more than the head says.
+	copy(wide[4:7], lz4Written(f, nil, lz4.BlockSizeOption(lz4.Block64Kb))[4:7])
+	f.Add(wide)
 	const most = 1 << 20
 	f.Fuzz(func(t *testing.T, src []byte) {
 		d := &inflater{max: most, sumMax: 3 * most} // it needs nothing else
