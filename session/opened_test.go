@@ -111,3 +111,35 @@ func TestADamagedSessionIsAnErrorForWhoOpensBesideIt(t *testing.T) {
 		}
 	}
 }
+
+// TestTextsDoNotGrowWithWhatIsUnpacked: late events bring resting sessions back, again and again,
+// without an encoding in between.
+func TestTextsDoNotGrowWithWhatIsUnpacked(t *testing.T) {
+	rules := DefaultRules()
+	rules.Lateness, rules.Retained = 3000*3600_000, 64
+	r, s, row, history := benchVisits(t, rules, 6)
+	if err := s.Decode(row, history); err != nil {
+		t.Fatal(err)
+	}
+	w, out := Watermarks{Event: NoTime, Tick: NoTime}, Outcome{}
+	again := 0
+	for n := range int64(10_000) {
+		e := benchEvent(n)
+		e.Time = scenarioDay + Time(n%6)*7200_000 // of a visit that has ended
+		if n%2 == 1 {
+			e.Time = scenarioDay + 6*7200_000 + Time(n)*100_000 // it ends again
+		}
+		r.Step(s, e, &w, &out)
+		for _, ended := range slices.Concat(out.Before, out.After) {
+			if ended.Revision > 1 {
+				again++
+			}
+		}
+	}
+	if most := 64 << 10; s.Bytes() > most {
+		t.Errorf("%d bytes, want at most %d", s.Bytes(), most)
+	}
+	if again < 1000 {
+		t.Errorf("%d visits that rested have ended again", again)
+	}
+}

@@ -139,7 +139,8 @@ func (s *State) unpack() {
 		}
 	}
 	s.texts = r.texts
-	s.textsMax += len(s.texts) - from
+	s.restMax = len(s.texts) - from
+	s.textsMax += s.restMax
 	if r.err == nil && len(r.b) > 0 {
 		r.err = errTrailing
 	}
@@ -149,6 +150,13 @@ func (s *State) unpack() {
 		s.rest.clear()
 		s.fresh.clear()
 	}
+}
+
+// leaveRest notes that no resting session is among the others any more.
+func (s *State) leaveRest() {
+	s.unpacked = false
+	s.textsMax -= s.restMax
+	s.restMax = 0
 }
 
 // open returns the sessions that do not rest, once all have settled.
@@ -183,7 +191,7 @@ func (s *State) settle() {
 // repack is settle for sessions that were unpacked: seldom anything of those that lie in the
 // history has changed.
 func (s *State) repack() {
-	s.unpacked = false
+	s.leaveRest()
 	ended, newer := s.pack(s.rest.count)
 	tail, isSame := bytes.CutPrefix(s.packed, s.rest.sessions)
 	switch {

@@ -234,6 +234,7 @@ type State struct {
 	rows     []byte // a copy of the rows: what was read of them aliases it
 	texts    []byte // every other text: see texts.go
 	textsMax int    // tidy makes texts small again beyond it
+	restMax  int    // what of textsMax is for the texts of the resting sessions, while unpacked
 	touched  []int  // scratch of decide: retained sessions the event touches
 	packed   []byte // scratch of settle: ended sessions; and of tidy
 	picked   []int  // scratch: positions of retained sessions
@@ -253,7 +254,8 @@ func (s *State) clear() {
 	s.Sessions = s.Sessions[:0]
 	s.rest.clear()
 	s.fresh.clear()
-	s.unpacked, s.stirred = false, false
+	s.leaveRest()
+	s.stirred = false
 	s.history.clear()
 }
 

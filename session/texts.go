@@ -32,7 +32,7 @@ func (s *State) tidy() {
 	}
 	if s.unpacked {
 		s.Sessions = append(s.Sessions[:0], s.open()...)
-		s.unpacked = false
+		s.leaveRest()
 	}
 	s.texts, s.packed = s.packed[:0], s.texts
 	for i := range s.Sessions {
