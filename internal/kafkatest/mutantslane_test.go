@@ -63,7 +63,7 @@ func laneScenarios() []laneScenario {
 					"	s.timer = due\n	l.p.timers.heap = append("}), of(audit.CheckVisitMissing), ""},
 		}},
 		{"ADeathBeforeTheEnd", 1, nil, nil, deathBeforeTheEnd, []laneMutant{
-			{"at-least-once", changes(outside(workFile, "Output", "l.failed.promise")),
+			{"at-least-once", changes(outside(workFile, "Output", "promise")),
 				of(audit.CheckDoubled), ""},
 			{"dead-letters-at-least-once", changes(outside(commitFile, "DeadLetters", "promise")),
 				of(audit.CheckDoubled), ""},
