@@ -140,16 +140,17 @@ func (d *inflater) fill(r io.Reader, compressed int) ([]byte, error) {
 			return buf[:n], nil
 		}
 		if err == nil && n == cap(buf) {
-			buf, err = d.grow(buf)
+			buf, err = d.grow(buf, cap(buf)+1)
 		}
 	}
 	d.put(buf)
 	return nil, err
 }
 
-// grow moves a full buffer into one of the next class. It returns the old one with an error.
-func (d *inflater) grow(full []byte) ([]byte, error) {
-	wider, err := d.get(cap(full) + 1)
+// grow moves a buffer that is too small into one of at least size bytes. It returns the old one
+// with an error.
+func (d *inflater) grow(full []byte, size int) ([]byte, error) {
+	wider, err := d.get(size)
 	if err != nil {
 		return full, err
 	}

@@ -64,15 +64,12 @@ func (d *inflater) lz4Blocks(src []byte) ([]byte, bool) {
 		return nil, false
 	}
 	buf, err := d.get(min(inflateGuess*len(src), d.max))
-	at := 0
-	for err == nil {
-		var block []byte
-		var packed bool
-		switch block, packed, ok = f.next(); {
-		case !ok:
-			d.put(buf)
-			return nil, false
-		case block == nil:
+	for at := 0; err == nil; {
+		block, packed, ok := f.next()
+		if !ok {
+			break
+		}
+		if block == nil {
 			return buf[:at], true
 		}
 		buf, at, err = d.lz4Block(buf, at, block, packed, f.blockMax)
@@ -101,13 +98,9 @@ func (d *inflater) lz4Block(
 		if err == nil || len(room) >= most || cap(buf) >= d.max {
 			return buf, at + n, err
 		}
-		wider, err := d.get(min(2*cap(buf), d.max))
-		if err != nil {
+		if buf, err = d.grow(buf, min(2*cap(buf), d.max)); err != nil {
 			return buf, at, err
 		}
-		copy(wider, buf[:at])
-		d.put(buf)
-		buf = wider
 	}
 }
 
